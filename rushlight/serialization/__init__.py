@@ -7,6 +7,8 @@ and `atomic` (writing); `loading`, `restricted` and `instructions` (the pickle i
 the archive).
 """
 
+import pickle as pickle  # programs name serialization.pickle where they name the default
+
 from rushlight.serialization.inspection import get_unsafe_globals_in_checkpoint
 from rushlight.serialization.loading import load
 from rushlight.serialization.locations import (
@@ -32,9 +34,8 @@ from rushlight.serialization.safe import (
     get_safe_globals,
     safe_globals,
 )
+from rushlight.serialization.saving import DEFAULT_PROTOCOL as DEFAULT_PROTOCOL
 from rushlight.serialization.saving import save
-
-DEFAULT_PROTOCOL = 2  # of pickles in files
 
 __all__ = [
     "LoadEndianness",

@@ -227,6 +227,31 @@ def test_a_subclass_may_forward_unknown_attributes(twin):
     twin(program)
 
 
+def test_a_subclass_may_change_what_its_members_are_read_as(twin):
+    def program(t, nn):
+        class Complex(nn.Module):
+            def __getattr__(self, name):
+                found = super().__getattr__(name)
+                return t.view_as_complex(found) if t.is_tensor(found) else found
+
+        class Scale(Complex):
+            def __init__(self):
+                super().__init__()
+                self.weight = nn.Parameter(t.arange(6.0).reshape(3, 2))
+                self.register_buffer("shift", t.ones(3, 2))
+                self.inner = nn.Linear(2, 2)
+
+        net, read = Scale(), []
+        for _ in range(2):
+            read += [net.weight, net.shift, net.inner.in_features, list(net.state_dict())]
+            net.weight = nn.Parameter(net._parameters["weight"].detach() + 1)
+            net = copy.deepcopy(net)
+        net.weight.abs().sum().backward()
+        return read, net._parameters["weight"].grad, "weight" in vars(net)
+
+    twin(program)
+
+
 def test_call_super_init(twin):
     def program(t, nn):
         class Mixin:

@@ -144,6 +144,15 @@ def test_plain_data(protocol):
     assert [type(v) for v in got.values()] == [type(v) for v in PLAIN.values()]
 
 
+def test_the_defaults_have_the_names_that_programs_give():
+    for t in (rl, torch):
+        file, named = io.BytesIO(), io.BytesIO()
+        module, protocol = t.serialization.pickle, t.serialization.DEFAULT_PROTOCOL
+        t.save(PLAIN, file)
+        t.save(PLAIN, named, pickle_module=module, pickle_protocol=protocol)
+        assert file.getvalue() == named.getvalue()
+
+
 def test_plain_data_with_torch():
     """Whose interpreter does not know the long form of ints of more than 255 bytes."""
     plain = {**PLAIN, "int": [2**2000]}

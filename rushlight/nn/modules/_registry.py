@@ -3,7 +3,7 @@ mirror it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 from weakref import ref
 
 KINDS = ("_parameters", "_buffers", "_modules")
@@ -14,11 +14,13 @@ class Registry(dict[str, Any]):
 
     So `module.weight` is an ordinary read of the instance's dict, ten times as quick as a
     `__getattr__` that searches dicts. What the class itself has under that name comes first, as
-    with a `__getattr__`. The owner is held weakly: a module and its registries must not keep each
-    other alive.
+    with a `__getattr__`, and a class with a `__getattr__` of its own is asked for its members. The
+    owner is held weakly: a module and its registries must not keep each other alive.
     """
 
     __slots__ = ("_owner",)
+
+    finder: ClassVar[Any]  # the `__getattr__` that finds members, which is that of Module
 
     def __init__(self, owner: Any, items: dict[str, Any] | None = None) -> None:
         self._owner = ref(owner)
@@ -33,7 +35,10 @@ class Registry(dict[str, Any]):
         owner = self._owner()
         if owner is None:
             return
-        if any([name in c.__dict__ for c in type(owner).__mro__]):
+        kind = type(owner)
+        if kind.__getattr__ is not Registry.finder or any(
+            [name in c.__dict__ for c in kind.__mro__]
+        ):
             owner.__dict__.pop(name, None)
         else:
             owner.__dict__[name] = value

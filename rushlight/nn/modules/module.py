@@ -296,8 +296,8 @@ class Module(Traversable, Stateful):
             object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        # Everything is found before this is called. It exists for subclasses that call
-        # super().__getattr__, and for programs that call it by its name.
+        # Everything is found before this is called. It exists for subclasses with a __getattr__
+        # that calls it, whose members are no attributes, and for programs that call it by its name.
         for kind in KINDS:
             if name in self.__dict__.get(kind, ()):
                 return self.__dict__[kind][name]
@@ -563,6 +563,7 @@ class Module(Traversable, Stateful):
         return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
 
 
+Registry.finder = Module.__getattr__
 for _name in TABLES:
     setattr(Module, _name, _table(_name))
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.memory import address
-from rushlight.core.tensor import Tensor, wrap
+from rushlight.core.tensor import ViewLink, wrap
 
 # bytes from the start of an object: any, a tuple, an array, a dict, a closure's cell
 TYPE_AT, TUPLE_SIZE, TUPLE_ITEMS = 8, 16, tuple.__basicsize__
@@ -37,21 +37,32 @@ def byte(at: int) -> int:
 
 @functools.cache
 def slots() -> dict[str, int]:
-    """Where a Tensor keeps its fields: bytes from its start. Empty where that cannot be found."""
+    """Where a Tensor keeps its fields, and the link of a view its base: bytes from their start.
+    Empty where that cannot be found.
+    """
     a = np.zeros((2, 3), np.float32)
     t = wrap(a)
     marks = {
         "_array": a,
         "_wants_grad": object(),
         "_tracked": object(),
+        "_node": object(),
+        "_link": ViewLink(),
         "_grad": object(),
         "_counter": object(),
     }
     for name, mark in marks.items():
         setattr(t, name, mark)
-    words = range(16, Tensor.__basicsize__, 8)
-    found = {n: [at for at in words if word(id(t) + at) == id(m)] for n, m in marks.items()}
+    link: Any = marks["_link"]
+    link.base = object()
+    found = {n: places_of(m, t) for n, m in marks.items()} | {"base": places_of(link.base, link)}
     return {n: at[0] for n, at in found.items()} if all(found.values()) else {}
+
+
+def places_of(mark: Any, x: Any) -> list[int]:
+    """Where an object with slots holds another: bytes from its start."""
+    words = range(16, type(x).__basicsize__, 8)
+    return [at for at in words if word(id(x) + at) == id(mark)]
 
 
 class Owner:

@@ -309,7 +309,7 @@ def are_numbers(x: Any) -> bool:
 def is_plain(x: Any) -> bool:
     """Whether calls like the last one may go straight to the program, with this in a place."""
     if type(x) in (list, tuple):
-        return 0 < len(x) <= SHORT and all([type(v) in (int, float) for v in x])
+        return len(x) <= SHORT and all([type(v) in (int, float) for v in x])
     return type(x) in (int, float, Tensor)
 
 

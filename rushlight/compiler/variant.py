@@ -46,6 +46,7 @@ from rushlight.ops.copy import Copy
 from rushlight.ops.view import owner
 
 RAISED_BY_NUMBERS = (ArithmeticError, ValueError)  # as by a division by zero
+MOST_ARMED = 8  # times in a row that an entry is made which no call then takes
 HELD = 2  # references to what only one place and getrefcount's argument refer to
 
 
@@ -144,6 +145,7 @@ class Variant:
         self.buffers = Buffers(self.leaves, self.graph.fresh)
         self.entry: Any = None
         self.armed = 0  # how often buffers had been renewed when the entry was made
+        self.vain = 0  # entries in a row that no call took
         self.changes: list[Place | Memory | Wanting] = []  # of the last results
         self.moving: list[Tensor] = []  # tensors that get other memory
         self.lock = threading.Lock()  # from checks to results: buffers belong to one call
@@ -401,7 +403,8 @@ class Variant:
         self, args: tuple[Any, ...], mode: Any, places: list[Place], tagged: bool, given: Given
     ) -> None:
         """Let calls like this one go straight to the program."""
-        if not self.may_enter:
+        self.vain += 1
+        if not self.may_enter or self.vain > MOST_ARMED:
             return
         self.places, values = places, [p.get() for p in places]
         self.kinds = [*map(form, values)]
@@ -465,6 +468,7 @@ class Variant:
                 if number < 0 or not entry.whole:
                     number = self.finish(number, args)
                 if number >= 0:
+                    self.vain = 0
                     for c, writes in self.counting:
                         c.value += writes
                     arrays = self.sets[number]

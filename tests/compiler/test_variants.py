@@ -156,3 +156,60 @@ def test_other_leaves_have_gradients_of_their_own():
         for both in (False, True):
             for got, wanted in zip(run(x, both), expected[both], strict=True):
                 assert rl.allclose(got, wanted)
+
+
+def entered(run, monkeypatch):
+    """From here on calls go straight to the program, or fail."""
+    monkeypatch.setattr(compiled, "signature", None)
+    assert run._compiled.last is not None
+
+
+def test_views_of_data_go_straight_to_the_program(monkeypatch):
+    """A batch is often a slice of something larger, and so is its target of the same."""
+    data, w = rl.arange(60.0).reshape(5, 2, 6), rl.ones(6, requires_grad=True)
+
+    def step(x, y):
+        loss = ((x * w - y) ** 2).sum()
+        return rl.stack([loss.detach(), rl.autograd.grad(loss, w)[0].sum()])
+
+    run = rl.compile(step)
+    pairs = [(data[k, 0], data[k, 1]) for k in range(5)]
+    for k in range(4):
+        assert rl.allclose(run(*pairs[k]), step(*pairs[k]))
+    entered(run, monkeypatch)
+    for x, y in (pairs[4], (data[0, 0], rl.ones(6)), (rl.ones(6), data[1, 1])):
+        assert rl.allclose(run(x, y), step(x, y))
+
+
+@pytest.mark.parametrize("later", ["the base", "the view", "another base"])
+def test_views_that_need_gradients_are_no_views_of_data(later):
+    data = rl.ones(2, 3)
+    run = rl.compile(lambda x: (x * 2).sum())
+    view = data[0]
+    for _ in range(4):
+        assert not run(view).requires_grad
+    assert run._compiled.last is not None
+    if later == "the base":
+        data.requires_grad_()
+    elif later == "the view":
+        view.requires_grad_()
+    else:
+        view = rl.ones(2, 3, requires_grad=True)[0]
+    assert (view * 2).sum().requires_grad is run(view).requires_grad
+    if later == "another base":
+        run(view).backward()
+        assert view._base.grad.tolist() == [[2.0] * 3, [0.0] * 3]
+
+
+def test_steps_that_keep_a_list_go_straight_to_the_program(monkeypatch):
+    losses = []
+
+    def step(x):
+        losses.append(x.sum().item())
+
+    run = rl.compile(step)
+    for k in range(5):
+        run(rl.full((2,), float(k)))
+    entered(run, monkeypatch)
+    run(rl.ones(2))
+    assert losses == [0.0, 2.0, 4.0, 6.0, 8.0, 2.0]

@@ -34,6 +34,7 @@ from rushlight.compiler.layout import (
 )
 from rushlight.compiler.memory import address
 from rushlight.compiler.objects import fields
+from rushlight.compiler.storages import may_overlap
 from rushlight.core.tensor import Tensor
 from rushlight.ops.view import owner
 
@@ -44,7 +45,7 @@ ALONE = -(1 << 40)  # a set's number below it: the program ran, as often before 
 # words of the record
 ARGUMENTS, ARGUMENT_COUNT, WORDS, WORD_COUNT, COUNTS, COUNT_COUNT = range(6)
 SETS, SET_COUNT, RESULTS, BLOCK, RESULT_SLOT, PROGRAM, LAUNCHES = range(6, 13)
-ARRAY_TYPE, RANGES, RANGE_COUNT, TO_INT, RECORD_WORDS = range(13, 18)
+ARRAY_TYPE, RANGES, RANGE_COUNT, TO_INT, NONE, RECORD_WORDS = range(13, 19)
 # words of an argument: OBJECT is the argument itself, or zero for a tensor like the one described
 OBJECT, TYPE, WANTS_GRAD, TRACKED, RANK, DIMS, DTYPE, SLOT, BYTES, ARGUMENT_WORDS = range(10)
 
@@ -118,10 +119,27 @@ known:
   %t3 = icmp eq i64 %kind, %ndarray
 {read("%item", at["_tracked"], "%tracked")}
 {read("%row", 8 * TRACKED, "%tracked.then")}
+  %t4 = and i1 %t2, %t3
+  br i1 %t4, label %history, label %miss
+history:
   %t5 = icmp eq i64 %tracked, %tracked.then
-  %t6 = and i1 %t2, %t5
-  %t4 = and i1 %t6, %t3
-  br i1 %t4, label %shape, label %miss
+  br i1 %t5, label %shape, label %view
+view:
+{read("%item", at["_node"], "%node")}
+{read("%item", at["_link"], "%link", "ptr")}
+  %v1 = icmp eq i64 %node, %none
+  %link.word = ptrtoint ptr %link to i64
+  %v2 = icmp ne i64 %link.word, %none
+  %v3 = and i1 %v1, %v2
+  br i1 %v3, label %based, label %miss
+based:
+{read("%link", at["base"], "%base", "ptr")}
+{read("%base", at["_node"], "%base.node")}
+{read("%base", at["_wants_grad"], "%base.wants")}
+  %v4 = icmp eq i64 %base.node, %none
+  %v5 = icmp eq i64 %base.wants, %tracked.then
+  %v6 = and i1 %v4, %v5
+  br i1 %v6, label %shape, label %miss
 shape:
 {read("%array", DTYPE_AT, "%dtype")}
 {read("%row", 8 * DTYPE, "%dtype.then")}
@@ -221,6 +239,7 @@ entry:
 {read("%record", 8 * RESULTS, "%results")}
 {read("%record", 8 * RESULT_SLOT, "%first")}
 {read("%record", 8 * ARRAY_TYPE, "%ndarray")}
+{read("%record", 8 * NONE, "%none")}
 {read("%record", 8 * RANGES, "%ranges", "ptr")}
 {read("%record", 8 * RANGE_COUNT, "%range.count")}
 {read("%tuple", TUPLE_SIZE, "%given")}
@@ -320,7 +339,7 @@ class Entry:
         record[RESULTS], record[RESULT_SLOT] = len(variant.sets[0]), first
         record[BLOCK], record[PROGRAM] = address(program.block), address(program.record)
         record[LAUNCHES] = program.count if self.whole else 0
-        record[ARRAY_TYPE] = id(np.ndarray)
+        record[ARRAY_TYPE], record[NONE] = id(np.ndarray), id(None)
         record[TO_INT] = direct.address_of(ctypes.pythonapi.PyLong_FromLongLong)
         self.enter = direct.builtin(code(), direct.SINGLE, record)
         self.arguments = [(k, s) for k, kind, s in variant.sources if kind == "argument"]
@@ -332,7 +351,7 @@ class Entry:
     def argument_rows(self, variant: Any, args: tuple[Any, ...]) -> list[tuple[int, ...]]:
         """What arguments must be like."""
         slot_of = {s: k for k, kind, s in variant.sources if kind == "argument"}
-        rows, tensors, owners = [], 0, set()
+        rows, tensors, arrays = [], 0, list[Any]()
         for a in args:
             if not isinstance(a, Tensor):
                 several = isinstance(a, (list, dict, tuple, set, deque, np.ndarray, *BUFFERS))
@@ -342,17 +361,17 @@ class Entry:
                 continue
             x = a._array
             check_array(x)
-            if id(owner(x)) in owners:
+            if any([may_overlap(x, other) for other in arrays]):
                 raise ValueError("arguments that share their memory")
-            owners.add(id(owner(x)))
-            if a._tracked and not a._wants_grad:  # a view, or something with a history
-                raise ValueError("an argument that may need a gradient")
+            arrays.append(x)
+            if a.requires_grad and not a._wants_grad:
+                raise ValueError("an argument with a history")
             dims, d = np.array(x.shape, np.int64), x.dtype
             self.kept += [dims, d]
             slot = slot_of.get(
                 tensors, len(self.program.block) - 1
             )  # the last is for what is unused
-            flags = id(a._wants_grad), id(a._tracked)
+            flags = id(a._wants_grad), id(a._wants_grad)  # other views are looked at
             rows.append((0, id(type(a)), *flags, x.ndim, address(dims), id(d), slot, x.nbytes))
             tensors += 1
         return rows

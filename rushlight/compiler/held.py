@@ -184,12 +184,17 @@ def held(x: Any, within: tuple[int, ...] = (), moving: Moving = frozenset()) -> 
     Raises:
         NotCompared: of an array that is large or of objects.
     """
-    apart = id(x) in within or (type(x) is list and ("list", id(x), "") in moving)
+    apart = id(x) in within or grows(x, moving)
     content = None if apart else parts(x)
     if content is None and issubclass(type(x), np.ndarray):
         what = "objects" if x.dtype == object else f"{x.nbytes} bytes"
         raise NotCompared(f"a NumPy array of {what}")
     return x if content is None else Held(x, content, within, moving)
+
+
+def grows(x: Any, moving: Moving) -> bool:
+    """Whether x is a list or deque that calls add to, and do not look at."""
+    return type(x) in (list, deque) and ("list", id(x), "") in moving
 
 
 def alike(now: Any, then: Any) -> bool:
@@ -242,7 +247,7 @@ def words_within(
     x: Any, within: tuple[int, ...] = (), moving: Moving = frozenset()
 ) -> Words | None:
     """The words that say whether what x holds is what it was; None where there are none."""
-    if type(x) is list and ("list", id(x), "") in moving:
+    if grows(x, moving):
         return Words()
     if any([id(x) == key[1] for key in moving if key[0] == "item"]):
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from operator import is_not
 from types import BuiltinFunctionType
 from typing import Any
 
@@ -120,9 +121,9 @@ class Wanting:
 
 
 class Grown:
-    """The end of a list that calls add to, and do not look at."""
+    """The end of a list or deque that calls add to, and do not look at."""
 
-    def __init__(self, x: list[Any]) -> None:
+    def __init__(self, x: Any) -> None:
         self.x = x
 
     @property
@@ -140,24 +141,27 @@ class Grown:
 
 
 class Growing:
-    """Stands for a list that a traced call may add to: it may do nothing else with it."""
+    """Stands for a list or deque that a traced call may add to: it may do nothing else with it."""
 
-    __class__ = property(lambda self: list)
-    __slots__ = ("x", "trace", "before")
+    __class__ = property(lambda self: type(self.x))
+    __slots__ = ("x", "trace", "added")
 
-    def __init__(self, x: list[Any], trace: Any) -> None:
-        self.x, self.trace, self.before = x, trace, len(x)
+    def __init__(self, x: Any, trace: Any) -> None:
+        self.x, self.trace = x, trace
+        self.added: list[Any] = []
 
     def append(self, value: Any) -> None:
         """As of a list."""
-        self.x.append(value)
+        self.extend([value])
 
     def extend(self, values: Any) -> None:
         """As of a list."""
+        values = [*values]
         self.x.extend(values)
+        self.added += values
 
     def __iadd__(self, values: Any) -> Growing:
-        self.x += values
+        self.extend(values)
         return self
 
     def __getattr__(self, name: str) -> Any:
@@ -196,6 +200,8 @@ def within(place: Place, then: Any, now: Any) -> list[Place] | None:
         if len(now) > len(keys):  # which a call that looks at the list would see
             same = all([alike(v, inner) for v, inner in zip(now, then.content, strict=False)])
             return [Grown(now)] if same else None
+    elif type(now) is deque and len(now) >= len(then.content):
+        return [Grown(now)]  # what stands for it while a call is traced knows if that is all
     else:
         return None
     found: list[Place] = []
@@ -250,13 +256,13 @@ class Planted:
         self.trace = trace
         self.rows: list[tuple[Place, Any, Any]] = []  # with what is there, before and then
         self.growing: dict[int, Growing] = {}  # by the lists
-        self.unseen: list[tuple[list[Any], int]] = []  # lists that this call should not add to
+        self.unseen: list[tuple[Any, list[Any]]] = []  # lists that this call should not add to
         self.insides: list[tuple[Place, Any, Any]] = []  # what lists and dicts in places held
         for place in places:
             if type(place) is not Grown:
                 self.add(place, place.get, symbolic)
 
-    def grow(self, place: Place, x: list[Any]) -> None:
+    def grow(self, place: Place, x: Any) -> None:
         """A place of a list that calls add to."""
         growing = self.growing.setdefault(id(x), Growing(x, self.trace))
         self.rows.append((place, x, growing))
@@ -278,11 +284,11 @@ class Planted:
     def changes(self) -> list[tuple[Place, Any]]:
         """The places that the call changed, with what is there now."""
         found = [(place, place.get(), planted) for place, _, planted in self.rows]
-        if any([len(x) != before for x, before in self.unseen]):
+        if any([len(x) != len(then) or any(map(is_not, x, then)) for x, then in self.unseen]):
             self.trace.fail("it adds to a list that is not reached by a name alone")
         if any([place.get() is x and content(x) != then for place, x, then in self.insides]):
             self.trace.fail("it changes a list or dict that is another one in other calls")
-        added = [(Grown(g.x), tuple(g.x[g.before :])) for g in self.growing.values()]
+        added = [(Grown(g.x), tuple(g.added)) for g in self.growing.values()]
         changed = [(place, now) for place, now, planted in found if now is not planted]
         return [*changed, *[(place, new) for place, new in added if new]]
 

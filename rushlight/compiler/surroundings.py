@@ -40,7 +40,7 @@ from rushlight.compiler.guards import (
     are_numbers,
     contents,
 )
-from rushlight.compiler.held import PLAIN, items
+from rushlight.compiler.held import PLAIN, grows, items
 from rushlight.compiler.objects import (
     attributes,
     classes,
@@ -111,7 +111,7 @@ class Surroundings:
 
     def visit(self, x: Any, name: str = "", place: Place | None = None) -> None:
         """Collect from x in its turn; ``place`` is where it is."""
-        if type(x) is list and ("list", id(x), "") in self.moving:
+        if grows(x, self.moving):
             self.lists.setdefault(id(x), (x, []))[1].append(place)
             return
         if place is not None and can_draw(x):
@@ -314,7 +314,7 @@ class Surroundings:
         planted = Planted(self.places, trace)
         for p in self.places:
             if type(p) is Grown and id(p.x) not in self.lists:
-                planted.unseen.append((p.x, len(p.x)))
+                planted.unseen.append((p.x, [*p.x]))
         for x, places in self.lists.values():
             for place in places:
                 if place is None:

@@ -47,7 +47,8 @@ X, Y = rl.arange(12.0).reshape(4, 3) / 10, rl.ones(4, 1)
 def test_the_layout_of_objects_is_known_here():
     """Otherwise nothing else in this file tests the short way."""
     assert layout.available()
-    assert set(layout.slots()) == {"_array", "_wants_grad", "_tracked", "_grad", "_counter"}
+    of_tensors = {"_array", "_wants_grad", "_tracked", "_node", "_link", "_grad", "_counter"}
+    assert set(layout.slots()) == {*of_tensors, "base"}
 
 
 @pytest.mark.parametrize("make_optimizer", [rl.optim.SGD, rl.optim.Adam])

@@ -614,6 +614,46 @@ def test_lists_that_are_looked_at_as_well(name):
     assert found == results(plain)
 
 
+def test_queues_are_added_to():
+    """Also full ones, and beside lists in a dict, as histories of training are."""
+    recent, kept = collections.deque(maxlen=3), {"loss": [], "of": collections.deque()}
+
+    def step(x):
+        loss = x.mean()
+        recent.append(loss.item())
+        kept["loss"].append(loss.detach())
+        kept["of"] += [x.sum().item(), 0.0]
+        return loss
+
+    run, expected = torch.compile(step, fullgraph=True), [float(k) for k in range(9)]
+    for k in range(9):
+        run(torch.full((2,), float(k)))
+        assert [*recent] == expected[max(0, k - 2) : k + 1] and recent.maxlen == 3
+    assert torch.stack(kept["loss"]).tolist() == expected
+    assert [*kept["of"]][::2] == [2 * k for k in expected]
+    recent.clear()
+    run(torch.ones(2))
+    assert [*recent] == [1.0] and run._compiled.traces == 1
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+@pytest.mark.parametrize(
+    "look", [lambda q: sum(q), lambda q: q[0], lambda q: q.popleft(), lambda q: len(q)]
+)
+def test_queues_that_are_looked_at_as_well(look):
+    def results(compile):
+        kept = collections.deque([1.0, 2.0], maxlen=3)
+
+        def step(x):
+            kept.append(x.sum().item())
+            return x * look(kept)
+
+        run = compile(step)
+        return [run(torch.full((2,), float(k))).tolist() for k in range(8)], [*kept]
+
+    assert results(torch.compile) == results(plain)
+
+
 def test_a_list_that_is_reached_another_way():
     kept = []
     add = kept.append

@@ -1,13 +1,13 @@
-"""Warnings point at the user's line, however deep in rushlight they arise."""
+"""Warnings come where PyTorch's do, and point at the user's line, however deep they arise."""
 
+import itertools
 import warnings
 
 import numpy as np
 import pytest
+import torch
 
 import rushlight as rl
-from rushlight import nn, optim
-from rushlight.nn import functional as F
 from rushlight.tensor_api import _common
 
 
@@ -17,42 +17,106 @@ def frozen():
     return a
 
 
-def late_schedule():
-    p = nn.Parameter(rl.ones(1))
-    optim.lr_scheduler.StepLR(optim.SGD([p], lr=0.1), 1).step()
+def late_schedule(t):
+    p = t.nn.Parameter(t.ones(1))
+    t.optim.lr_scheduler.StepLR(t.optim.SGD([p], lr=0.1), 1).step()
+
+
+def scatter(t, src):
+    return t.ones(2).scatter(0, t.zeros(1, dtype=t.int64), src, reduce="add")
+
+
+LENGTHS = itertools.count(4)
+
+
+def signal(t):
+    """Of another length each time: pads are worked out once per shape."""
+    return t.ones(1, 1, next(LENGTHS))
 
 
 CALLS = {
-    "module": lambda: nn.Softmax()(rl.ones(2, 2)),
-    "nested module": lambda: nn.Sequential(nn.LogSoftmax())(rl.ones(2, 2)),
-    "function": lambda: F.log_softmax(rl.ones(2, 2)),
-    "loss": lambda: F.mse_loss(rl.ones(2, 1), rl.ones(2)),
-    "loss module": lambda: nn.KLDivLoss()(rl.zeros(2, 2), rl.ones(2, 2)),
-    "old reduction": lambda: F.l1_loss(rl.ones(2), rl.ones(2), size_average=True),
-    "out": lambda: rl.add(rl.ones(3), 1, out=rl.ones(2)),
-    "array": lambda: rl.from_numpy(frozen()),
-    "copy": lambda: rl.tensor(rl.ones(2)),
-    "dropout": lambda: F.dropout2d(rl.ones(2, 2)),
-    "variance": lambda: rl.ones(1).var(),
-    "variance of nothing": lambda: rl.ones(0, 2).var(1),
-    "interpolation": lambda: F.grid_sample(rl.ones(1, 1, 2, 2), rl.zeros(1, 1, 1, 2)),
-    "layer": lambda: nn.LSTM(2, 2, dropout=0.5),
-    "old name": lambda: nn.init.xavier_normal(rl.ones(2, 2)),
+    "module": lambda t: t.nn.Softmax()(t.ones(2, 2)),
+    "nested module": lambda t: t.nn.Sequential(t.nn.LogSoftmax())(t.ones(2, 2)),
+    "function": lambda t: t.nn.functional.log_softmax(t.ones(2, 2)),
+    "loss": lambda t: t.nn.functional.mse_loss(t.ones(2, 1), t.ones(2)),
+    "loss module": lambda t: t.nn.KLDivLoss()(t.zeros(2, 2), t.ones(2, 2)),
+    "old reduction": lambda t: t.nn.functional.l1_loss(t.ones(2), t.ones(2), size_average=True),
+    "out": lambda t: t.add(t.ones(3), 1, out=t.ones(2)),
+    "array": lambda t: t.from_numpy(frozen()),
+    "copy": lambda t: t.tensor(t.ones(2)),
+    "dropout": lambda t: t.nn.functional.dropout2d(t.ones(2, 2)),
+    "variance": lambda t: t.ones(1).var(),
+    "variance of nothing": lambda t: t.ones(0, 2).var(1),
+    "interpolation": lambda t: t.nn.functional.grid_sample(t.ones(1, 1, 2, 2), t.zeros(1, 1, 1, 2)),
+    "layer": lambda t: t.nn.LSTM(2, 2, dropout=0.5),
+    "old name": lambda t: t.nn.init.xavier_normal(t.ones(2, 2)),
     "schedule": late_schedule,
-    "lost part": lambda: rl.ones(2, dtype=rl.complex64).float(),
-    "lost part in place": lambda: rl.ones(2).copy_(rl.ones(2, dtype=rl.complex64)),
-    "no window": lambda: rl.stft(rl.ones(40), 8, return_complex=True),
-    "cross without dim": lambda: rl.cross(rl.ones(3), rl.ones(3)),
-    "same padding": lambda: F.conv1d(rl.ones(1, 1, 4), rl.ones(1, 1, 2), padding="same"),
-    "same padding in a layer": lambda: nn.Conv2d(1, 1, (3, 4), padding="same")(rl.ones(1, 4, 4)),
+    "lost part": lambda t: t.ones(2, dtype=t.complex64).float(),
+    "lost part in place": lambda t: t.ones(2).copy_(t.ones(2, dtype=t.complex64)),
+    "no window": lambda t: t.stft(t.ones(40), 8, return_complex=True),
+    "cross without dim": lambda t: t.cross(t.ones(3), t.ones(3)),
+    "range": lambda t: t.range(0, 3),
+    "chain_matmul": lambda t: t.chain_matmul(t.ones(2, 2), t.ones(2, 2)),
+    "grid without indexing": lambda t: t.meshgrid(t.ones(2), t.ones(3)),
+    "reversed dims": lambda t: t.ones(2, 3, 4).T,
+    "reversed vector": lambda t: t.ones(2).T,
+    "T of a number": lambda t: t.ones(()).T,
+    "mT of a number": lambda t: t.ones(()).mT,
+    "H of a number": lambda t: t.ones(()).H,
+    "mH of a number": lambda t: t.ones(()).mH,
+    "adjoint of a number": lambda t: t.ones(()).adjoint(),
+    "cholesky": lambda t: t.cholesky(t.eye(2)),
+    "qr": lambda t: t.eye(2).qr(),
+    "lu": lambda t: t.eye(2).lu(),
+    "lu_solve": lambda t: t.lu_solve(t.ones(2, 1), *t.linalg.lu_factor(t.eye(2))),
+    "triangular_solve": lambda t: t.triangular_solve(t.ones(2, 1), t.eye(2)),
+    "condition of bytes": lambda t: t.where(t.ones(2, dtype=t.uint8), t.ones(2), t.ones(2)),
+    "scatter with reduce": lambda t: scatter(t, t.ones(1)),
+    "real stft": lambda t: t.stft(t.ones(40), 8, window=t.ones(8), return_complex=False),
+    "buffer": lambda t: t.frombuffer(b"1234", dtype=t.uint8),
+    "same padding": lambda t: t.nn.functional.conv1d(signal(t), t.ones(1, 1, 2), padding="same"),
+    "same padding in a layer": lambda t: t.nn.Conv1d(1, 1, 2, padding="same")(signal(t)),
 }
+
+
+def caught(call, framework):
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        call(framework)
+    return [w for w in found if w.category is not RuntimeWarning]
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_names_the_users_line(name, monkeypatch):
-    monkeypatch.setattr(_common, "_warned", set())  # what is said once in a process
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        warnings.simplefilter("always", FutureWarning)
-        CALLS[name]()
-    assert [w.filename for w in caught] == [__file__]
+    monkeypatch.setattr(_common.once, "said", set())  # what is said once in a process
+    assert [w.filename for w in caught(CALLS[name], rl)] == [__file__]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_warns_as_torch_does(name, monkeypatch):
+    """Of the same category, with the same first words, and as often: each time, or once."""
+    monkeypatch.setattr(_common.once, "said", set())
+    ours = [caught(CALLS[name], rl) for _ in range(2)]
+    torch.set_warn_always(True)
+    first = caught(CALLS[name], torch)
+    torch.set_warn_always(False)
+    caught(CALLS[name], torch)
+    theirs = [first, caught(CALLS[name], torch)]
+    assert [[w.category for w in ws] for ws in ours] == [[w.category for w in ws] for ws in theirs]
+    for w, v in zip(ours[0], theirs[0], strict=True):
+        assert words(w) == words(v)
+
+
+def words(w):
+    """The first words, without quotes and stops: what a filter would match."""
+    return [word.strip("`,.:") for word in str(w.message).split()[:3]]
+
+
+def test_warn_always(monkeypatch):
+    monkeypatch.setattr(_common.once, "said", set())
+    monkeypatch.setattr(_common.once, "always", False)
+    rl.set_warn_always(True)
+    assert rl.is_warn_always_enabled()
+    assert [len(caught(CALLS["reversed vector"], rl)) for _ in range(2)] == [1, 1]
+    rl.set_warn_always(False)
+    assert caught(CALLS["reversed vector"], rl) == []

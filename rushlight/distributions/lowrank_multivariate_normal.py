@@ -16,6 +16,7 @@ from rushlight.distributions.utils import (
     matrix_times_vector,
     solve_lower,
 )
+from rushlight.tensor_api.matrices import triangular_factor
 
 __all__ = ["LowRankMultivariateNormal"]
 
@@ -80,7 +81,7 @@ class LowRankMultivariateNormal(Distribution):
         self._narrow = cov_factor, cov_diag  # as given, without the batch dims added above
         scaled = cov_factor.mT / cov_diag.unsqueeze(-2)
         eye = T.eye(cov_factor.shape[-1], dtype=cov_factor.dtype, device=cov_factor.device)
-        self._capacitance = T.cholesky(eye + scaled @ cov_factor)
+        self._capacitance = triangular_factor(eye + scaled @ cov_factor)
         super().__init__(batch, event, validate_args=validate_args)
 
     @property
@@ -103,7 +104,7 @@ class LowRankMultivariateNormal(Distribution):
         root = d.sqrt().unsqueeze(-1)
         inner = w / root
         eye = T.eye(self._event_shape[0], dtype=w.dtype, device=w.device)
-        return self._wide(root * T.cholesky(inner @ inner.mT + eye))
+        return self._wide(root * triangular_factor(inner @ inner.mT + eye))
 
     @lazy_property
     def covariance_matrix(self) -> Tensor:

@@ -18,6 +18,7 @@ from rushlight.distributions.utils import (
     matrix_times_vector,
     squared_length,
 )
+from rushlight.tensor_api.matrices import triangular_factor
 
 __all__ = ["MultivariateNormal"]
 
@@ -139,7 +140,7 @@ def factor_of(name: str, matrix: Tensor) -> Tensor:
     """The lower Cholesky factor of the covariance that the matrix of this name describes."""
     if name == "scale_tril":
         return matrix
-    return T.cholesky(matrix) if name == "covariance_matrix" else cholesky_of_inverse(matrix)
+    return triangular_factor(matrix) if name == "covariance_matrix" else cholesky_of_inverse(matrix)
 
 
 def _precision_to_scale_tril(P: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.dtypes import finfo
 from rushlight.nn.functional import softplus as softplus
 from rushlight.ops.linalg import SolveTriangular
+from rushlight.tensor_api.matrices import triangular_factor
 
 euler_constant = 0.57721566490153286060
 
@@ -169,7 +170,7 @@ def cholesky_of_inverse(matrix: Tensor) -> Tensor:
     With J reversing the order and ``J P J = L L'``, the matrix ``U = J L J`` is upper triangular,
     ``P = U U'``, and so ``P^-1 = U'^-1 U^-1`` with a lower triangular first factor.
     """
-    upper = T.cholesky(matrix.flip((-2, -1))).flip((-2, -1))
+    upper = triangular_factor(matrix.flip((-2, -1))).flip((-2, -1))
     return solve_lower(upper.mT, T.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device))
 
 

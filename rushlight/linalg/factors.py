@@ -58,7 +58,7 @@ def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Te
         tensor([[2., 0.],
                 [1., 2.]])
     """
-    return stored_exactly(M.cholesky(A, upper), out)
+    return stored_exactly(M.triangular_factor(A, upper), out)
 
 
 @in_float32
@@ -75,13 +75,13 @@ def cholesky_ex(
     """
     try:
         info = beside(A, np.zeros(A.shape[:-2], np.int32))
-        return named("linalg_cholesky_ex", (M.cholesky(A, upper), info), out)
+        return named("linalg_cholesky_ex", (M.triangular_factor(A, upper), info), out)
     except LinAlgError:
         if check_errors:
             raise
     info = beside(A, L.first_minors(host(A)))
     bad = (info != 0)[..., None, None]
-    factor = where(bad, A, M.cholesky(where(bad, eye_like(A), A), upper))
+    factor = where(bad, A, M.triangular_factor(where(bad, eye_like(A), A), upper))
     return named("linalg_cholesky_ex", (factor, info), out)
 
 

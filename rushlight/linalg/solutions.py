@@ -328,7 +328,7 @@ def lu_solve(
     if not left:
         return stored_exactly(lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH, out)
     if not adjoint:
-        return M.lu_solve(B, LU, pivots, out=out)
+        return stored_exactly(M.factored_solve(B, LU, pivots), out)
     inner = L.SolveTriangular.bind(LU.mH, B, upper=False, unitriangular=False)
     permuted = L.SolveTriangular.bind(LU.mH, inner, upper=True, unitriangular=True)
     rows = L.row_order(host(pivots), LU.shape[-1])

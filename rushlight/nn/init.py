@@ -14,6 +14,7 @@ from rushlight import tensor_api as T
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
+from rushlight.ops.linalg import Qr
 
 __all__ = [
     "calculate_gain",
@@ -422,7 +423,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
         columns = tensor.numel() // rows
         drawn = tensor.new_empty((rows, columns)).normal_(0, 1, generator=generator)
         tall = drawn.t() if rows < columns else drawn
-        q, r = T.qr(tall)
+        q, r = Qr.bind(tall, mode="reduced")
         q = q * T.diag(r).sign()  # the draws decide the signs, not the algorithm
         tensor.copy_((q.t() if rows < columns else q).reshape(tensor.shape))
         return tensor.mul_(gain)

@@ -369,13 +369,21 @@ def reordered(function: Any, args: tuple[Any, ...], options: tuple[str, ...], na
     return function(*tensors, **dict(zip(options, numbers, strict=False)), **named)
 
 
-_warned: set[str] = set()
+class Once:
+    """What was said that is said once in a process, unless it is always to be said."""
+
+    def __init__(self) -> None:
+        self.said: set[str] = set()
+        self.always = False
+
+
+once = Once()
 
 
 def warn_once(text: str) -> None:
     """Warn of something that the caller's caller does, the first time in a process."""
-    if text not in _warned:
-        _warned.add(text)
+    if text not in once.said or once.always:
+        once.said.add(text)
         warn_user(text)
 
 

@@ -11,7 +11,7 @@ from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.errors import ShapeError
 from rushlight.ops import view as V
-from rushlight.tensor_api._common import method, methods, shape_of, wrap_dim
+from rushlight.tensor_api._common import method, methods, shape_of, warn_once, wrap_dim
 from rushlight.tensor_api.views import in_place
 
 __all__ = [
@@ -218,6 +218,7 @@ def matrix_t(x: Tensor, name: str) -> Tensor:
     """The last two dims exchanged; a 0-dim tensor as it is."""
     ndim = x._array.ndim
     if not ndim:
+        _warn_of_number(name)
         return x
     if ndim < 2 or (name == "H" and ndim > 2):
         which = "matrices (mH is for batches)" if name == "H" else "matrices or batches of matrices"
@@ -226,11 +227,23 @@ def matrix_t(x: Tensor, name: str) -> Tensor:
 
 
 def _reverse_dims(self: Tensor) -> Tensor:
-    return (
-        V.Permute.bind(self, dims=tuple(range(self._array.ndim))[::-1])
-        if self._array.ndim != 2
-        else V.T.bind(self)
-    )
+    ndim = self._array.ndim
+    if ndim == 2:
+        return V.T.bind(self)
+    if not ndim:
+        _warn_of_number("T")
+    else:
+        warn_once(
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+            "deprecated: x.mT transposes batches of matrices, permute() reverses dims."
+        )
+    return V.Permute.bind(self, dims=tuple(range(ndim))[::-1])
+
+
+def _warn_of_number(name: str) -> None:
+    what = f"Tensor.{name} is" if name != "adjoint" else "adjoint() is"
+    instead = "x.conj()" if name in ("H", "mH", "adjoint") else "x itself, which it gives"
+    warn_once(f"{what} deprecated on 0-D tensors: take {instead}.")
 
 
 methods(

@@ -13,7 +13,7 @@ from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import ShapeError
 from rushlight.ops import linalg as L
-from rushlight.tensor_api._common import method, store_out
+from rushlight.tensor_api._common import method, store_out, warn_once
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.random import randn
 
@@ -129,6 +129,9 @@ def ormqr(
 
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:
     """(LU, pivots), and with ``get_infos`` also where U's diagonal is first zero (0: nowhere)."""
+    warn_once(
+        "torch.lu is deprecated in favor of torch.linalg.lu_factor and, with infos, lu_factor_ex."
+    )
     data, pivots = L.Lu.bind(A, pivot=pivot)
     if not get_infos:
         parts = (data, pivots)

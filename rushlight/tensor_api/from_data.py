@@ -19,6 +19,7 @@ from rushlight.tensor_api._common import (
     finish,
     numpy_dtype,
     warn_of_lost_gradient,
+    warn_once,
 )
 from rushlight.tensor_api.dlpack import from_dlpack
 
@@ -406,7 +407,7 @@ def from_numpy(ndarray: Any) -> Tensor:
             "copy it: array.copy()."
         )
     if not ndarray.flags.writeable:
-        warn_user(
+        warn_once(
             "The given NumPy array is not writable; writing to the tensor will fail. Copy the "
             "array to avoid this."
         )
@@ -457,5 +458,5 @@ def frombuffer(
         )
     a = np.frombuffer(buffer, d, count, offset)
     if not a.flags.writeable:
-        warn_user("The given buffer is not writable; writing to the tensor will fail.")
+        warn_once("The given buffer is not writable; writing to the tensor will fail.")
     return finish(a, requires_grad)

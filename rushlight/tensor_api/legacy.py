@@ -17,6 +17,7 @@ from rushlight.tensor_api._common import (
     check_factory,
     finish,
     numpy_dtype,
+    once,
     shape_of,
     store_out,
     warn_once,
@@ -170,7 +171,6 @@ class _Settings:
     interop_threads = 1
     deterministic, only_warn = False, False
     precision = "highest"
-    warn_always = False
 
 
 def get_num_threads() -> int:
@@ -218,13 +218,13 @@ def get_float32_matmul_precision() -> str:
 
 
 def set_warn_always(b: bool) -> None:
-    """Accepted."""
-    _Settings.warn_always = b
+    """Whether what is said once in a process is said each time."""
+    once.always = bool(b)
 
 
 def is_warn_always_enabled() -> bool:
     """What ``set_warn_always`` set."""
-    return _Settings.warn_always
+    return once.always
 
 
 def get_default_device() -> Any:

@@ -30,6 +30,7 @@ from rushlight.tensor_api._common import (
     store_out,
     stored_exactly,
     unrecorded,
+    warn_once,
 )
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.named import named
@@ -371,6 +372,8 @@ def where(
     expect_tensor(condition, "where", "condition")
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
+    if condition._array.dtype == np.uint8:
+        warn_once("where received a uint8 condition tensor, which is deprecated; pass a bool one.")
     if input is None or other is None:
         raise TypeError("where(): input and other must be given both, or neither")
     return stored_exactly(S.Where.bind(condition, input, other), out)

@@ -13,7 +13,7 @@ from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.ops import linalg as L
-from rushlight.tensor_api._common import method, methods, store_out
+from rushlight.tensor_api._common import method, methods, store_out, warn_once
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.products import matrix_power
 from rushlight.tensor_api.shaping import broadcast_shapes
@@ -95,9 +95,18 @@ def logdet(input: Tensor) -> Tensor:
 @method
 def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The triangular factor of positive definite matrices."""
-    result = L.Cholesky.bind(input)
-    result = L.H(result) if upper else result
+    _warn_of_name("torch.cholesky", "torch.linalg.cholesky")
+    result = triangular_factor(input, upper)
     return result if out is None else store_out(out, result)
+
+
+def triangular_factor(x: Tensor, upper: bool = False) -> Tensor:
+    """``cholesky``, which is deprecated under that name."""
+    return L.H(L.Cholesky.bind(x)) if upper else L.Cholesky.bind(x)
+
+
+def _warn_of_name(old: str, new: str, how: str = "") -> None:
+    warn_once(f"{old} is deprecated in favor of {new}{how}.")
 
 
 @method
@@ -118,6 +127,7 @@ def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None =
 @method
 def qr(input: Tensor, some: bool = True, *, out: Any = None) -> Any:
     """``input = Q @ R``."""
+    _warn_of_name("torch.qr", "torch.linalg.qr", ", whose mode is 'reduced' or 'complete'")
     return named("qr", L.Qr.bind(input, mode="reduced" if some else "complete"), out)
 
 
@@ -181,10 +191,16 @@ def lu_solve(
     input: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None
 ) -> Tensor:
     """X with ``A @ X = input``, given the LU factorisation of A."""
+    _warn_of_name("torch.lu_solve", "torch.linalg.lu_solve", ", which takes input last")
+    result = factored_solve(input, LU_data, LU_pivots)
+    return result if out is None else store_out(out, result, exact=True)
+
+
+def factored_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
+    """``lu_solve``, which is deprecated under that name."""
     permuted = in_order(input, L.row_order(host(LU_pivots), LU_data._array.shape[-1]))
     inner = L.SolveTriangular.bind(LU_data, permuted, upper=False, unitriangular=True)
-    result = L.SolveTriangular.bind(LU_data, inner, upper=True, unitriangular=False)
-    return result if out is None else store_out(out, result, exact=True)
+    return L.SolveTriangular.bind(LU_data, inner, upper=True, unitriangular=False)
 
 
 def in_order(x: Tensor, rows: Any) -> Tensor:
@@ -205,6 +221,9 @@ def triangular_solve(
     out: Any = None,
 ) -> Any:
     """(X, A) with ``A @ X = b`` for a triangular A."""
+    _warn_of_name(
+        "torch.triangular_solve", "torch.linalg.solve_triangular", ", which takes A first"
+    )
     matrix = A.mT if transpose else A
     x = L.SolveTriangular.bind(matrix, input, upper=upper != transpose, unitriangular=unitriangular)
     return named("triangular_solve", (x, A.clone()), out)

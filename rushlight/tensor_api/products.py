@@ -430,6 +430,7 @@ def _become(self: Tensor, result: Tensor) -> Tensor:
 
 def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     """Product of several matrices, in the cheapest order."""
+    warn_once("torch.chain_matmul is deprecated: use torch.linalg.multi_dot, of one list.")
     if len(matrices) == 1 and isinstance(matrices[0], (list, tuple)):
         matrices = tuple(matrices[0])
     expect_tensors("chain_matmul", *matrices)

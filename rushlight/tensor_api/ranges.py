@@ -14,6 +14,7 @@ from rushlight import dtypes
 from rushlight.core.device_array import beside
 from rushlight.core.native import kernels
 from rushlight.core.tensor import Tensor, fixed_number, moving_array
+from rushlight.errors import warn_user
 from rushlight.ops.copy import Clone
 from rushlight.tensor_api._common import (
     NUMBERS,
@@ -154,6 +155,10 @@ def range(
     pin_memory: bool = False,
 ) -> Tensor:
     """Like ``arange`` with ``end`` included, in floats. Deprecated in torch as well."""
+    warn_user(
+        "torch.range is deprecated, as it includes its end, which Python's range does not; use "
+        "torch.arange, which does not either."
+    )
     place = check_factory(device, layout)
     start, end, step = fixed_number((as_number(start), as_number(end), as_number(step)))
     check_range(start, end, step)

@@ -18,6 +18,7 @@ from rushlight.tensor_api._common import (
     methods,
     refuse_overlap,
     store_out,
+    warn_once,
     wrap_dim,
 )
 
@@ -83,6 +84,11 @@ def _scatter(
         return apply(input, index, src, dim=d)
     if reduce not in ("add", "multiply"):
         raise RuntimeError(f"reduce argument must be either add or multiply, but is {reduce!r}.")
+    if isinstance(src, Tensor):
+        warn_once(
+            "The reduce argument of torch.scatter with Tensor src is deprecated; use "
+            "torch.scatter_reduce."
+        )
     values = (
         src
         if isinstance(src, Tensor)

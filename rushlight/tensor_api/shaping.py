@@ -22,6 +22,7 @@ from rushlight.tensor_api._common import (
     methods,
     shape_of,
     unrecorded,
+    warn_once,
     wrap_dim,
 )
 
@@ -321,6 +322,11 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     )
     if not items:
         raise RuntimeError("meshgrid expects a non-empty TensorList")
+    if indexing is None:
+        warn_once(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
+            'argument: "ij", which is taken now, or "xy", as NumPy\'s meshgrid does.'
+        )
     kind = "ij" if indexing is None else indexing
     if kind not in ("ij", "xy"):
         raise RuntimeError(

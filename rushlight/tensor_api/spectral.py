@@ -102,7 +102,7 @@ def _wants_complex(return_complex: bool | None, is_complex: bool) -> bool:
             )
         return True
     if not return_complex:
-        warn_user(
+        warn_once(
             "stft with return_complex=False is deprecated; pass True, and view_as_real() the "
             "result where real numbers are needed."
         )

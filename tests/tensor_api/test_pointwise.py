@@ -265,7 +265,7 @@ def test_numbers_before_the_tensors(name):
 
 def test_numbers_before_the_tensors_are_deprecated():
     a = rl.ones(2)
-    _common._warned.clear()
+    _common.once.said.clear()
     with pytest.warns(UserWarning, match="add_ with alpha before the tensors is deprecated"):
         a.add_(2, a)
     a.add_(2, a)  # warns once

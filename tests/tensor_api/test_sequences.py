@@ -135,7 +135,7 @@ LOSSES = {
 @pytest.mark.parametrize("name", LOSSES)
 def test_numbers_leave_gradients_behind(name):
     call, count = LOSSES[name]
-    _common._warned.clear()
+    _common.once.said.clear()
     torch.set_warn_always(True)
     try:
         for lib in (torch, rushlight):
@@ -150,7 +150,7 @@ def test_numbers_leave_gradients_behind(name):
 
 
 def test_numbers_leave_gradients_behind_is_said_once():
-    _common._warned.clear()
+    _common.once.said.clear()
     x = rushlight.ones((), requires_grad=True)
     with pytest.warns(UserWarning, match="leaves its gradient behind"):
         float(x)

@@ -14,6 +14,7 @@ from rushlight.distributions.transforms.base import Plain
 from rushlight.distributions.transforms.elementwise import _clipped_sigmoid
 from rushlight.distributions.utils import softplus, tril_matrix_to_vec, vec_to_tril_matrix
 from rushlight.dtypes import finfo
+from rushlight.tensor_api.matrices import triangular_factor
 
 
 class SoftmaxTransform(Plain):
@@ -196,4 +197,4 @@ class PositiveDefiniteTransform(Plain):
         return factor @ factor.mT
 
     def _inverse(self, y: Tensor) -> Tensor:
-        return LowerCholeskyTransform().inv(T.cholesky(y))
+        return LowerCholeskyTransform().inv(triangular_factor(y))

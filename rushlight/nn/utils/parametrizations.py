@@ -11,6 +11,7 @@ from rushlight.nn import functional as F
 from rushlight.nn.modules.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from rushlight.nn.modules.module import Module
 from rushlight.nn.utils import parametrize
+from rushlight.ops.linalg import Qr
 
 __all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
@@ -244,7 +245,7 @@ def _unreflected(Q: Tensor) -> Tensor:
 
 
 def _nearest_orthogonal(matrix: Tensor) -> Tensor:
-    Q, R = T.qr(matrix)
+    Q, R = Qr.bind(matrix, mode="reduced")
     return Q * R.diagonal(dim1=-2, dim2=-1).sgn().unsqueeze(-2)
 
 

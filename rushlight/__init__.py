@@ -235,7 +235,11 @@ def _compile(*args: Any, **kwargs: Any) -> Any:
     return importlib.import_module("rushlight.compiler").compile(*args, **kwargs)
 
 
-_state.compile = _compile
+def _given_to(*args: Any) -> Any:
+    return importlib.import_module("rushlight.fx.recorded").Given(*args)
+
+
+_state.compile, _state.given_to = _compile, _given_to
 
 
 def _aten(name: str) -> Any:

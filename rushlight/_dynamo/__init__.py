@@ -13,7 +13,7 @@ from rushlight.compiler import allow_in_graph as allow_in_graph
 from rushlight.compiler import assume_constant_result as assume_constant_result
 from rushlight.compiler import compile as _compile
 from rushlight.compiler import disable as disable
-from rushlight.compiler import explain as explain
+from rushlight.compiler import explain as _explain
 from rushlight.compiler import is_compiling as is_compiling
 from rushlight.compiler import list_backends as list_backends
 from rushlight.compiler import reset as reset
@@ -24,6 +24,52 @@ __all__ = [
     "graph_break", "is_compiling", "is_dynamo_supported", "list_backends", "mark_dynamic",
     "mark_static", "mark_static_address", "maybe_mark_dynamic", "optimize", "reset",
 ]  # fmt: skip
+
+
+class Explanation(str):
+    """What `explain` tells, to be printed; and in numbers.
+
+    Attributes:
+        graph_count: programs, of which each is a whole call.
+        graph_break_count: 0; 1 where the function runs eagerly.
+        op_count: what programs compute, in operations.
+        break_reasons: why the function runs eagerly, if it does.
+    """
+
+    graph_count = graph_break_count = op_count = 0
+    break_reasons: list[str]
+
+
+def explain(f: Any, *extra_args: Any, **extra_kwargs: Any) -> Any:
+    """What ``compile`` makes of a function, see `compiler.explain`: ``explain(f)(*args)`` compiles
+    and calls it. With what ``compile`` returned, ``explain(f, *args)``.
+
+    Returns: an `Explanation`, or a function of arguments that does.
+
+    Example:
+        >>> import rushlight as torch
+        >>> from rushlight import _dynamo
+        >>> told = _dynamo.explain(lambda x: (x + 1).relu())(torch.ones(2))
+        >>> told.graph_count, told.graph_break_count, told.op_count
+        (1, 0, 2)
+    """
+    if hasattr(f, "_compiled") or getattr(f, "_compiled_call_impl", None) is not None:
+        return _explained(f, extra_args, extra_kwargs)
+
+    def of_call(*args: Any, **kwargs: Any) -> Explanation:
+        return _explained(_compile(getattr(f, "_call_impl", f)), args, kwargs)
+
+    return of_call(*extra_args, **extra_kwargs) if extra_args or extra_kwargs else of_call
+
+
+def _explained(function: Any, args: Any, kwargs: Any) -> Explanation:
+    told = Explanation(_explain(function, *args, **kwargs))
+    compiled = getattr(function, "_compiled", None) or function._compiled_call_impl._compiled
+    variants = [v for group in compiled.variants.values() for v in group]
+    told.graph_count, told.op_count = len(variants), sum([len(v.graph.nodes) for v in variants])
+    told.break_reasons = [] if compiled.eager is None else [compiled.eager]
+    told.graph_break_count = len(told.break_reasons)
+    return told
 
 
 def is_dynamo_supported() -> bool:

@@ -16,7 +16,7 @@ from rushlight.core.state import Mode, modes, state
 from rushlight.errors import warn_user
 
 BACKENDS = ("inductor", "eager", "aot_eager", "cudagraphs")
-_functions: weakref.WeakSet[Compiled] = weakref.WeakSet()
+_functions: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def compile(
@@ -48,7 +48,9 @@ def compile(
     Args:
         model: a function, a method or a module; when left out, a decorator is returned.
         fullgraph: raise instead of running eagerly when the function cannot be captured.
-        backend: "eager" runs the function as it is; other names of torch are accepted.
+        backend: "eager" runs the function as it is; other names of torch are accepted. A function
+            is given the graph of the first call and the tensors that it starts from, and returns
+            what runs instead: ``backend(graph_module, example_inputs)``.
         disable: return the function as it is.
         recompile_limit: how often the function is captured, at most; signatures beyond run eagerly,
             with one warning. None: ``torch._dynamo.config.recompile_limit``, which is 8.
@@ -99,6 +101,8 @@ def compile(
         if hasattr(model, "_call_impl"):
             return model
         return functools.wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))
+    if callable(backend):
+        return given_to(backend, model, fullgraph)
     if not pipeline.has_llvm() and not gpu.drivers():  # whose programs do without
         warn_once()
     if hasattr(model, "_call_impl"):  # a module
@@ -109,6 +113,17 @@ def compile(
     compiled = Compiled(model, fullgraph, recompile_limit)
     _functions.add(compiled)
     return functools.wraps(model)(compiled.bound())
+
+
+def given_to(backend: Callable[..., Any], model: Any, fullgraph: bool) -> Any:
+    """``model``, whose graphs the function ``backend`` compiles."""
+    if not hasattr(model, "_call_impl"):
+        given = state.given_to(model, backend, fullgraph)
+        _functions.add(given)
+        return functools.wraps(model)(lambda *args, **kwargs: given(*args, **kwargs))
+    given = model._compiled_call_impl = state.given_to(model._call_impl, backend, fullgraph)
+    _functions.add(given)
+    return model
 
 
 STANCES = ("default", "force_eager", "eager_on_recompile", "fail_on_recompile")

@@ -13,17 +13,22 @@ def _nothing_compiles(*args: Any, **kwargs: Any) -> Any:
     raise RuntimeError("compile is not available before rushlight is imported as a whole.")
 
 
+def _nothing_records(*args: Any) -> Any:
+    raise RuntimeError("backends are not available before rushlight is imported as a whole.")
+
+
 class State:
     """``busy`` counts everything, in any thread, that fast paths must make way for (anomaly mode, a
     trace, a profiler).
     """
 
-    __slots__ = ("busy", "asking", "compile")
+    __slots__ = ("busy", "asking", "compile", "given_to")
 
     def __init__(self) -> None:
         self.busy = 0
         self.asking = 0  # how many might answer in the place of functions: core/overrides.py
         self.compile: Callable[..., Any] = _nothing_compiles  # given by the package, which is above
+        self.given_to: Callable[..., Any] = _nothing_records  # so is this: fx/recorded.py
 
 
 state = State()

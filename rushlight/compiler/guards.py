@@ -243,6 +243,8 @@ ITS_OWN = frozenset(  # of a module, with guards of their own, and what copyreg 
         "_compiled_call_impl",
         "__slotnames__",
         "_non_persistent_buffers_set",
+        "__spec__",
+        "__loader__",
     ]
 )
 

@@ -24,8 +24,9 @@ from rushlight.config import package_names
 
 # packages whose objects are not looked into
 OURS = ("builtins", "ml_dtypes", "numpy")
-# what describes types, fields and patterns, which programs do not change
-DESCRIBING = ("dataclasses", "re", "typing")
+MODULES = (*OURS, "scipy")  # packages whose modules and classes are not
+# what describes types, fields, signatures and patterns, which programs do not change
+DESCRIBING = ("dataclasses", "inspect", "re", "typing")
 ANNOTATIONS = (GenericAlias, UnionType)
 
 
@@ -202,8 +203,8 @@ def ours(x: Any) -> bool:
     """Whether an object or class is of a package that is not looked into."""
     if isinstance(x, ModuleType):
         module = x.__name__
-        return module.partition(".")[0] in (*OURS, *package_names, *sys.stdlib_module_names)
+        return module.partition(".")[0] in (*MODULES, *package_names, *sys.stdlib_module_names)
     if isinstance(x, type):
-        return x.__module__.partition(".")[0] in (*OURS, *package_names)
+        return x.__module__.partition(".")[0] in (*MODULES, *package_names)
     kind, ours = type(x), (*OURS, *DESCRIBING, *package_names)
     return kind.__module__.partition(".")[0] in ours or kind in ANNOTATIONS

@@ -438,6 +438,7 @@ class Variant:
         self.bare = not any([*looked_at, *others])
         self.entry, self.armed = self.program.entry(self, args), self.buffers.renewed
         self.may_enter = self.entry is not None
+        self.bare = self.bare and self.may_enter and not self.entry.gaps
         for k, source in self.rates if self.may_enter else ():
             self.entry.numbers[k] = source()  # which this call may have set for the next
 
@@ -516,6 +517,7 @@ class Variant:
             args = (*args, *more)
         if self.tagged and any([isinstance(a, Tensor) and a.__dict__ for a in args]):
             return None
+        self.entry.fill_gaps()
         try:
             for k, source in self.dynamic:
                 self.entry.numbers[k] = source()

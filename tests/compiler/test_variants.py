@@ -213,3 +213,16 @@ def test_steps_that_keep_a_list_go_straight_to_the_program(monkeypatch):
     entered(run, monkeypatch)
     run(rl.ones(2))
     assert losses == [0.0, 2.0, 4.0, 6.0, 8.0, 2.0]
+
+
+def test_state_with_gaps_is_copied_for_each_call(monkeypatch):
+    """As a grid that is expanded to a batch's size and kept."""
+    row = rl.arange(3.0)
+    grid = row.expand(2, 3)
+    run = rl.compile(lambda x: x + grid)
+    for _ in range(3):
+        assert rl.equal(run(rl.ones(2, 3)), grid + 1)
+    entered(run, monkeypatch)
+    row.mul_(10)
+    for _ in range(2):
+        assert run(rl.ones(2, 3)).tolist() == [[1.0, 11.0, 21.0]] * 2

@@ -345,6 +345,9 @@ class Entry:
         self.arguments = [(k, s) for k, kind, s in variant.sources if kind == "argument"]
         self.where = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         self.inputs = list(variant.inputs)
+        # what is read and has gaps, as an expanded tensor does: copied in order for each call
+        state = [(k, s._array) for k, kind, s in variant.sources if kind == "state"]
+        self.gaps = [(k, a, a.copy("C")) for k, a in state if not is_in_order(a)]
         # the lists, not what is in them: references to results and gradients are counted
         self.sets, self.updated, self.gradients = variant.sets, updated, variant.buffers.arrays
 
@@ -381,17 +384,20 @@ class Entry:
         at, words, counts = slots(), [], []
 
         def holds(t: Tensor) -> None:
-            check_array(t._array)
             words.append((id(t) + at["_array"], id(t._array)))
             self.kept += [t, t._array]
 
         for _, kind, source in variant.sources:
             if kind == "grad":
                 words.append((id(source) + at["_grad"], id(source._grad)))
+                check_array(source._grad._array)
                 holds(source._grad)
             elif kind == "state":
+                if type(source._array) is not np.ndarray:
+                    raise ValueError("an array elsewhere")
                 holds(source)
         for t, c in zip(variant.updated(), variant.counters, strict=True):
+            check_array(t._array)
             words.append((id(t) + at["_counter"], id(c)))
         gradients = variant.buffers
         of_leaves = zip(variant.leaves, gradients.tensors, gradients.arrays, strict=True)
@@ -413,6 +419,12 @@ class Entry:
         arrays = self.sets[0]
         arrays[:] = [np.empty(a.shape, a.dtype) for a in arrays]
         self.tables[3][0] = [(id(a), address(a)) for a in arrays]
+
+    def fill_gaps(self) -> None:
+        """Copy what has gaps to where the program reads it."""
+        for k, a, copy in self.gaps:
+            copy[...] = a
+            self.program.block[k] = address(copy)
 
     def renew(self, number: int) -> bool:
         """Whether a call found another word where only learning rates changed since the last, or
@@ -440,9 +452,14 @@ class Entry:
         return FAILED if failed else number
 
 
+def is_in_order(x: Any) -> bool:
+    """Whether an array's elements lie one after another."""
+    return bool(x.flags.c_contiguous and x.flags.aligned)
+
+
 def check_array(x: Any) -> None:
     """Raise ValueError unless the array's elements lie one after another."""
-    if type(x) is not np.ndarray or not (x.flags.c_contiguous and x.flags.aligned):
+    if type(x) is not np.ndarray or not is_in_order(x):
         raise ValueError("an array with gaps")
 
 

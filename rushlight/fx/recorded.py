@@ -1,4 +1,4 @@
-"""Backends of ``compile`` that are functions: a call is recorded as a graph, which they are given."""
+"""Backends of ``compile`` that are functions: they are given the graph of a call."""
 
 from __future__ import annotations
 

@@ -124,7 +124,9 @@ def bmm(input: Tensor, mat2: Tensor, out_dtype: Any = None, *, out: Tensor | Non
         >>> torch.bmm(torch.ones(2, 1, 3), torch.ones(2, 3, 1)).flatten()
         tensor([3., 3.])
     """
-    need_dims("bmm", (input, 3), (mat2, 3))
+    both = isinstance(input, Tensor) and isinstance(mat2, Tensor)
+    if not (both and input._array.ndim == 3 == mat2._array.ndim):
+        need_dims("bmm", (input, 3), (mat2, 3))
     if out_dtype is not None:
         input, mat2 = _widened(out_dtype, input, mat2)
     if input._array.shape[0] != mat2._array.shape[0]:
@@ -160,8 +162,11 @@ def dot(input: Tensor, tensor: Tensor, *, out: Tensor | None = None) -> Tensor:
         >>> torch.dot(torch.tensor([2, 3]), torch.tensor([2, 1]))
         tensor(7)
     """
-    need_dims("dot", (input, 1), (tensor, 1))
-    return _store(out, M.Matmul.bind(input, tensor))
+    both = isinstance(input, Tensor) and isinstance(tensor, Tensor)
+    if not (both and input._array.ndim == 1 == tensor._array.ndim):
+        need_dims("dot", (input, 1), (tensor, 1))
+    result = M.Matmul.bind(input, tensor)
+    return result if out is None else _store(out, result)
 
 
 @method

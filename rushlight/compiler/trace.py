@@ -24,7 +24,7 @@ from rushlight.compiler.early import Added, Early, is_input
 from rushlight.compiler.graph import Input, Node, Value
 from rushlight.compiler.indices import Indices
 from rushlight.compiler.lent import Found, Lent, listed
-from rushlight.compiler.lines import line, users_line
+from rushlight.compiler.lines import users_line
 from rushlight.compiler.living import living_tensors, only_viewed, saved_arrays
 from rushlight.compiler.orders import Spread, Turn, has_gaps, order_in_memory
 from rushlight.compiler.primitives import Require
@@ -225,9 +225,7 @@ class Trace(Values):
         """A condition is taken to be True: a call where it is not runs as it is, and raises."""
         if self.failure is None:
             value = self.graph.value((), np.dtype(bool))
-            self.graph.nodes.append(
-                Node(Require.instance, [self.operand(condition)], {}, [value], line())
-            )
+            self.note(Require.instance, [self.operand(condition)], {}, [value])
             self.required = True
 
     def read(self, t: Tensor) -> Any:
@@ -250,7 +248,7 @@ class Trace(Values):
         with GradMode(False):
             t = condition() if outcome else condition().logical_not()
             if self.failure is None:
-                node = Node(Require.instance, [self.operand(t)], {"assumed": True}, [], line())
+                node = Node(Require.instance, [self.operand(t)], {"assumed": True}, [], self.line())
                 node.outputs.append(self.graph.value((), np.dtype(bool)))
                 self.graph.nodes.append(node)
                 self.assumed.append(users_line())
@@ -301,7 +299,7 @@ class Trace(Values):
                 return
             self.unexplained.discard(a)
             made.append(self._own(a))
-        self.graph.nodes.append(Node(op, values, params, made, line()))
+        self.note(op, values, params, made)
 
     def _decide(self, op: Op, inputs: Any) -> None:
         """Fix the sign of an exponent where integers to negative powers raise."""
@@ -313,7 +311,7 @@ class Trace(Values):
         calls may go on.
         """
         if not isinstance(error, Explained):
-            self.refused.append(f"{type(op).__name__} at {line()}")
+            self.refused.append(f"{type(op).__name__} at {self.line()}")
 
     def viewed(self, op: Any, t: Tensor, params: dict[str, Any], arrays: Any) -> None:
         """A view op looked at t's memory."""
@@ -490,10 +488,10 @@ class Trace(Values):
             arrays = [t._array if isinstance(t, Tensor) else value_of(t) for t in tensors]
             d = np.dtype(bool) if op.out_dtype is not None else op.compute_dtype(arrays)
         out = self.graph.value(x.shape, d)
-        self.graph.nodes.append(Node(op, values, params, [out], line()))
+        self.note(op, values, params, [out])
         if d != x.dtype:
             cast = self.graph.value(x.shape, x.dtype)
-            self.graph.nodes.append(Node(Cast.instance, [out], {"dtype": x.dtype}, [cast], line()))
+            self.note(Cast.instance, [out], {"dtype": x.dtype}, [cast])
             out = cast
         return out
 
@@ -514,8 +512,8 @@ class Trace(Values):
         self.graph.inputs.append(Input(turned[0], "constant", like))
         back = tuple(np.argsort(dims).tolist())
         self.graph.nodes += [
-            Node(op, [turned[0]], params, [turned[1]], line()),
-            Node(Permute.instance, [turned[1]], {"dims": back}, [out], line()),
+            Node(op, [turned[0]], params, [turned[1]], self.line()),
+            Node(Permute.instance, [turned[1]], {"dims": back}, [out], self.line()),
         ]
         return out
 
@@ -556,7 +554,7 @@ class Trace(Values):
         if order is None:
             return value
         out = self.graph.value(tuple([value.shape[d] for d in order]), value.dtype)
-        self.graph.nodes.append(Node(Permute.instance, [value], {"dims": order}, [out], line()))
+        self.note(Permute.instance, [value], {"dims": order}, [out])
         return out
 
     def from_outside(self, leaf: Tensor) -> bool:

@@ -95,6 +95,8 @@ class Values:
 
     def operands(self, given: Any, out: np.dtype[Any]) -> list[Any]:
         """The graph's values of what an op is given, whose result is of dtype ``out``."""
+        if not any(map(is_number, given)):
+            return [*map(self.operand, given)]
         kinds = [t._array.dtype for t in given if isinstance(t, Tensor)]
         real = [d for d in (*kinds, out) if d in (np.float32, np.float64)]
         whole = not real and all([d == np.int64 for d in kinds]) and out in (np.int64, np.bool_)
@@ -130,6 +132,14 @@ class Values:
         with GradMode(False):
             return x.late().to(dtypes.of[real[0]])
 
+    def line(self) -> str:
+        """The user's line of the op being traced."""
+        return line()
+
+    def note(self, op: Any, inputs: Any, params: dict[str, Any], outputs: list[Value]) -> None:
+        """One more node of the graph."""
+        self.graph.nodes.append(Node(op, inputs, params, outputs, self.line()))
+
     def watched(self, source: Callable[[], Any], value: Any) -> None:
         """What later calls must find as well."""
         raise NotImplementedError
@@ -145,7 +155,7 @@ class Values:
         for op, params in chain:
             like = look_or_copy(like, ((op, params),))
             out = self.graph.value(like.shape, like.dtype)
-            self.graph.nodes.append(Node(op, [value], params, [out], line()))
+            self.note(op, [value], params, [out])
             value = out
         return value
 
@@ -240,9 +250,7 @@ class Values:
             self._keep_content(storage.input)
         if chain:
             base = self.graph.value(storage.value.shape, storage.value.dtype)
-            self.graph.nodes.append(
-                Node(WriteWindow.instance, [storage.value, new], {"chain": chain}, [base], line())
-            )
+            self.note(WriteWindow.instance, [storage.value, new], {"chain": chain}, [base])
             new = base
         storage.value, storage.writes = new, storage.writes + 1
         if (part := storage.part) is not None:
@@ -252,9 +260,7 @@ class Values:
             old = self.present(part.of)
             out = self.graph.value(old.shape, old.dtype)
             params = {"pattern": part.pattern, "accumulate": False}
-            self.graph.nodes.append(
-                Node(IndexPut.instance, [old, new, *part.places], params, [out], line())
-            )
+            self.note(IndexPut.instance, [old, new, *part.places], params, [out])
             self._replace(part.of, out)
             part.writes = part.of.storage.writes
 

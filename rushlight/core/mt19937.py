@@ -61,6 +61,7 @@ class Engine:
         self.take_back = self.lock.release  # native code has drawn
         self._twister: tuple[Any, Any] | None = None
         self._block = np.empty(BLOCK, np.uint32)
+        self._told = b"", _NO_WORDS  # a block, and the twister's words that yielded it
         # The state of the stream, where native code finds it while it is ``ready``: the addresses
         # of the twister's words and of the block of words that it yielded last, how many of these
         # are used up, the cached normal as a float64, and whether there is one.
@@ -160,8 +161,7 @@ class Engine:
     def save(self) -> NDArray[np.uint8]:
         """The state as torch's 5056 bytes, see Note [Saved state]."""
         with self.lock:
-            legacy, _ = self._source()
-            key = legacy.get_state(legacy=True)[1]
+            key = self._key()
             used = self.desk.item(USED)
             left, position = (1, 0) if used == UNFILLED else (BLOCK + 1 - used, used)
             cached = self.cached_normal
@@ -170,6 +170,18 @@ class Engine:
         data[_WORDS_AT:_TAIL_AT] = key.astype("<u8").tobytes()
         _TAIL.pack_into(data, _TAIL_AT, 0.0, cached or 0.0, 0.0, cached is not None)
         return np.frombuffer(data, np.uint8).copy()
+
+    def _key(self) -> NDArray[np.uint32]:
+        """The twister's words. NumPy takes long to tell them, so they are kept for as long as the
+        block that they yielded is the last one.
+        """
+        legacy, _ = self._source()
+        if self.desk.item(USED) == UNFILLED:
+            return legacy.get_state(legacy=True)[1]
+        block = self._block.tobytes()
+        if self._told[0] != block:
+            self._told = block, legacy.get_state(legacy=True)[1]
+        return self._told[1]
 
     def restore(self, data: NDArray[np.uint8]) -> None:
         """Continues from bytes that `save` or torch wrote; RuntimeError for any others."""

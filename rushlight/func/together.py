@@ -54,6 +54,23 @@ class _Sample(Trace):
         super().__exit__(*exc)
         modes.trace = self.outer
 
+    # Nobody asks for the lines of what is traced for one sample, and all its numbers are Python's.
+
+    def line(self) -> str:
+        return ""
+
+    def known(self, x: Any) -> Any:
+        return x
+
+    def fixed(self, x: Any) -> Any:
+        return x
+
+    def plain(self, arrays: list[Any]) -> list[Any]:
+        return arrays
+
+    def moves(self, params: dict[str, Any], inputs: Any) -> bool:
+        return False
+
     def read(self, t: Tensor) -> Any:
         self.fail("a value is read")
         return python_value(t)

@@ -39,7 +39,17 @@ NAMES = {
     "functorch": "rushlight.functorch",
 }
 # whose classes say that they are torch's
-SHOWN = re.compile(r"rushlight\.(nn|optim|distributions|utils\.data)\b")
+SHOWN = re.compile(r"rushlight\.(nn|optim|distributions|utils\.data|vision)\b")
+# where classes of the package itself are at home
+BELOW = tuple(f"rushlight.{m}" for m in ("_C", "autograd.grad_mode", "storage", "torch_version"))
+# modules of ours whose classes torchvision has elsewhere
+ELSEWHERE = {
+    "rushlight.vision.datasets.base": "torchvision.datasets.vision",
+    **{
+        f"rushlight.vision.transforms.{name}": "torchvision.transforms.transforms"
+        for name in ("batch", "color", "containers", "convert", "crops", "geometry")
+    },
+}
 # functions that load a library's compiled parts and answer whether they are there
 LOADERS = {"torchaudio._extension.utils": "_load_lib"}
 
@@ -130,12 +140,19 @@ def show_as_torch(module: ModuleType) -> None:
     torch, which it is from now on.
     """
     home = module.__spec__.name  # type: ignore[union-attr]  # it was imported
-    alias = "torch" + home.removeprefix("rushlight")
-    if module is not sys.modules["rushlight"]:  # which Finder makes torch
-        sys.modules.setdefault(alias, module)
+    whole = module is sys.modules["rushlight"]  # which Finder makes torch
+    if not whole and home not in ELSEWHERE:
+        sys.modules.setdefault(_shown(home), module)
     for value in vars(module).values():
-        if isinstance(value, type) and value.__module__ == home:
-            value.__module__ = alias
+        if isinstance(value, type) and value.__module__ in (home, *(BELOW if whole else ())):
+            value.__module__ = _shown(value.__module__)
+
+
+def _shown(home: str) -> str:
+    """What a module of ours is called in programs."""
+    if home.startswith("rushlight.vision"):
+        return ELSEWHERE.get(home, "torchvision" + home.removeprefix("rushlight.vision"))
+    return "torch" + home.removeprefix("rushlight")
 
 
 def search(path: str) -> None:

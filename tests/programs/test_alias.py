@@ -33,12 +33,14 @@ SHOWN = """
 import io, pickle, sys
 import torch
 from torch import fx, nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
+from torchvision import datasets, models, transforms
 
 model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
 shown = [torch.ones(1), torch.Size(), torch.float32, nn.Parameter(torch.ones(1)), model[0],
     torch.optim.AdamW(model.parameters()), torch.distributions.Normal(0.0, 1.0),
-    TensorDataset(torch.ones(1))]
+    TensorDataset(torch.ones(1)), transforms.ToTensor(), transforms.RandomCrop(2),
+    datasets.FakeData(2), models.squeezenet1_0(), models.resnet.BasicBlock(1, 1)]
 for x in shown:
     print(type(x))
     assert type(pickle.loads(pickle.dumps(x))) is type(x)
@@ -59,6 +61,11 @@ class Half(torch.autograd.Function):
 assert "<torch.autograd.function.HalfBackward" in repr(Half.apply(shown[3])[1].grad_fn)
 nn.utils.parametrizations.weight_norm(model[0])
 assert str(type(model[0])) == "<class 'torch.nn.utils.parametrize.ParametrizedLinear'>"
+assert repr(iter(DataLoader([1]))).startswith(
+    "<torch.utils.data.dataloader._SingleProcessDataLoaderIter object")
+assert repr(torch.manual_seed(0)).startswith("<torch._C.Generator object")
+assert repr(torch.no_grad()).startswith("<torch.autograd.grad_mode.no_grad object")
+assert str(datasets.VisionDataset) == "<class 'torchvision.datasets.vision.VisionDataset'>"
 assert [n.op for n in fx.symbolic_trace(model).graph.nodes][1] == "call_module"
 """
 PICKLED = """
@@ -83,6 +90,9 @@ except OSError as error:
 TYPES = """
 torch.Tensor torch.Size torch.dtype torch.nn.parameter.Parameter torch.nn.modules.linear.Linear
 torch.optim.adam.AdamW torch.distributions.normal.Normal torch.utils.data.dataset.TensorDataset
+torchvision.transforms.transforms.ToTensor torchvision.transforms.transforms.RandomCrop
+torchvision.datasets.fakedata.FakeData torchvision.models.squeezenet.SqueezeNet
+torchvision.models.resnet.BasicBlock
 """.split()  # noqa: SIM905
 OBJECTS = """
 class Scalar:

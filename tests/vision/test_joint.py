@@ -156,3 +156,37 @@ def test_functions():
     assert noisy.flatten().tolist() == pytest.approx([0.0661, 0.0267, 0.0062, 0.0621], abs=1e-4)
     with pytest.raises(ValueError, match="floating"):
         F.gaussian_noise(torch.zeros(1, 2, 2, dtype=torch.uint8))
+
+
+SHOWN = {  # as torchvision 0.28 writes them
+    "Resize(3)": "Resize(size=[3], interpolation=bilinear, antialias=True)",
+    "Resize((3, 4), max_size=None)": "Resize(size=[3, 4], interpolation=bilinear, antialias=True)",
+    "RandomCrop(32, 4)": "RandomCrop(size=(32, 32), padding=[4, 4, 4, 4], pad_if_needed=False, "
+    "fill=0, padding_mode=constant)",
+    "RandomAffine(5, scale=(0.8, 1))": "RandomAffine(degrees=[-5.0, 5.0], scale=(0.8, 1), "
+    "interpolation=nearest, fill=0)",
+    "RandomAffine(0)": "RandomAffine(degrees=[0.0, 0.0], interpolation=nearest, fill=0)",
+    "ColorJitter(0.5)": "ColorJitter(brightness=(0.5, 1.5))",
+    "GaussianBlur(3, (0.1, 1))": "GaussianBlur(kernel_size=(3, 3), sigma=[0.1, 1.0])",
+    "Normalize((0.5,), (0.2,))": "Normalize(mean=[0.5], std=[0.2], inplace=False)",
+    "Pad((1, 2))": "Pad(padding=[1, 2], fill=0, padding_mode=constant)",
+    "RandomErasing()": "RandomErasing(p=0.5, scale=(0.02, 0.33), ratio=(0.3, 3.3), value=[0.0], "
+    "inplace=False)",
+    "RandomPosterize(2)": "RandomPosterize(p=0.5, bits=2)",
+    "RandomPerspective()": "RandomPerspective(p=0.5, distortion_scale=0.5, interpolation=bilinear, "
+    "fill=0)",
+    "RandAugment()": "RandAugment(interpolation=nearest, num_ops=2, magnitude=9, "
+    "num_magnitude_bins=31)",
+    "AutoAugment()": "AutoAugment(interpolation=nearest, policy=AutoAugmentPolicy.IMAGENET)",
+    "AugMix()": "AugMix(interpolation=bilinear, severity=3, mixture_width=3, chain_depth=-1, "
+    "alpha=1.0, all_ops=True)",
+    "Lambda(len)": "Lambda(len, types=['object'])",
+    "GaussianNoise()": "GaussianNoise(mean=0.0, sigma=0.1, clip=True)",
+    "RandomOrder([v2.RGB()])": "RandomOrder(transforms=[RGB()])",
+    "RandomChoice([v2.RGB()])": "RandomChoice(transforms=[RGB()], p=[1.0])",
+}
+
+
+@pytest.mark.parametrize("call", SHOWN)
+def test_how_transforms_are_written(call):
+    assert repr(eval(f"v2.{call}", {"v2": v2})) == SHOWN[call]

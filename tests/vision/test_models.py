@@ -289,3 +289,8 @@ def test_a_transformer_of_convolutions():
     assert vit._process_input(x).shape == (2, 16, 8) and vit(x).shape == (2, 3)
     with pytest.raises(AssertionError, match="Wrong image height"):
         vit._process_input(x[:, :, :8])
+
+
+def test_weights_are_written_by_name():
+    weights = models.ResNet18_Weights.DEFAULT
+    assert repr(weights) == str(weights) == "ResNet18_Weights.IMAGENET1K_V1"

@@ -26,10 +26,16 @@ T, T_co = TypeVar("T"), TypeVar("T_co", covariant=True)
 _collate_fn_t, _worker_init_fn_t = Callable[[list[T]], Any], Callable[[int], None]
 FIXED = {"batch_size", "batch_sampler", "sampler", "drop_last", "dataset", "persistent_workers"}
 
-# PyTorch's names, by which libraries know them
+# PyTorch's names, by which libraries know them, and which programs print
 _BaseDataLoaderIter = LoaderIterator
 _SingleProcessDataLoaderIter = SingleProcessIterator
 _MultiProcessingDataLoaderIter = WorkerIterator
+for _kind, _name in (
+    (LoaderIterator, "_BaseDataLoaderIter"),
+    (SingleProcessIterator, "_SingleProcessDataLoaderIter"),
+    (WorkerIterator, "_MultiProcessingDataLoaderIter"),
+):
+    _kind.__module__, _kind.__name__, _kind.__qualname__ = __name__, _name, _name
 
 
 class DataLoader(Generic[T_co]):

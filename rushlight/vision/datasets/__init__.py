@@ -3,7 +3,7 @@
 from rushlight.vision.datasets.base import VisionDataset
 from rushlight.vision.datasets.cifar import CIFAR10, CIFAR100
 from rushlight.vision.datasets.coco import CocoCaptions, CocoDetection
-from rushlight.vision.datasets.fake import FakeData
+from rushlight.vision.datasets.fakedata import FakeData
 from rushlight.vision.datasets.folder import DatasetFolder, ImageFolder
 from rushlight.vision.datasets.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, FashionMNISTSample
 from rushlight.vision.datasets.oxford_iiit_pet import OxfordIIITPet

@@ -29,6 +29,9 @@ ONLY_SWAG = {"regnet_y_128gf", "vit_h_14"}  # trained on tags of photographs, th
 class WeightsEnum(enum.Enum):
     """Sets of weights of one model; DEFAULT is another name of the best."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.{self.name}"
+
 
 @functools.cache
 def weights_of(builder: str) -> type[WeightsEnum]:

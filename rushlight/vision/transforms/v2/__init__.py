@@ -101,6 +101,10 @@ class Lambda(_Each):
         super().__init__()
         self.lambd, self.types = lambd, types or (object,)
 
+    def extra_repr(self) -> str:
+        name = getattr(self.lambd, "__name__", None)
+        return ", ".join([*([name] if name else []), f"types={[t.__name__ for t in self.types]}"])
+
     def _one(self, x: Any) -> Any:
         return self.lambd(x) if isinstance(x, self.types) else x
 
@@ -161,6 +165,9 @@ class _GaussianNoise(Module):
 
     def forward(self, inpt: Any) -> Any:
         return functional.gaussian_noise(inpt, self.mean, self.sigma, self.clip)
+
+    def extra_repr(self) -> str:
+        return f"mean={self.mean}, sigma={self.sigma}, clip={self.clip}"
 
 
 class GaussianNoise(Joint, _GaussianNoise):

@@ -14,6 +14,7 @@ from rushlight.utils._pytree import tree_flatten, tree_unflatten
 from rushlight.vision import tv_tensors
 from rushlight.vision.images import is_pil
 from rushlight.vision.transforms.containers import chance
+from rushlight.vision.transforms.functional import InterpolationMode
 
 __all__ = ["Compose", "RandomApply", "RandomChoice", "RandomOrder", "joint"]
 
@@ -24,6 +25,14 @@ class Joint(Module):
     """
 
     pixels_only: bool  # whether boxes and masks stay
+    shown: tuple[str, ...] = ()  # attributes in the representation; none: that of the first kind
+
+    def __repr__(self) -> str:
+        if not self.shown:
+            return super().__repr__()
+        values = {name: _as_shown(self, name) for name in self.shown}
+        parts = [f"{name}={value}" for name, value in values.items() if value is not None]
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def forward(self, *inputs: Any) -> Any:
         leaves, shape = tree_flatten(inputs if len(inputs) > 1 else inputs[0])
@@ -50,10 +59,56 @@ class Joint(Module):
         return found if first in (None, -1) else sorted([*found, first])
 
 
+SHOWN = {
+    "AugMix": "interpolation severity mixture_width chain_depth alpha all_ops",
+    "AutoAugment": "interpolation policy",
+    "ColorJitter": "brightness contrast saturation hue",
+    "GaussianBlur": "kernel_size sigma",
+    "Normalize": "mean std inplace",
+    "Pad": "padding fill padding_mode",
+    "RandAugment": "interpolation num_ops magnitude num_magnitude_bins",
+    "RandomAdjustSharpness": "p sharpness_factor",
+    "RandomAffine": "degrees translate scale shear interpolation fill",
+    "RandomCrop": "size padding pad_if_needed fill padding_mode",
+    "RandomErasing": "p scale ratio value inplace",
+    "RandomPerspective": "p distortion_scale interpolation fill",
+    "RandomPosterize": "p bits",
+    "RandomSolarize": "p threshold",
+    "Resize": "size interpolation max_size antialias",
+    "TrivialAugmentWide": "interpolation num_magnitude_bins",
+}
+
+
+def _as_shown(transform: Any, name: str) -> Any:
+    """An attribute as torchvision's second generation keeps it: sequences as lists."""
+    value = getattr(transform, name)
+    if isinstance(value, InterpolationMode):
+        return value.value
+    number = isinstance(value, int | float)
+    match f"{type(transform).__name__}.{name}":
+        case "Resize.size":
+            return [value] if number else list(value)
+        case "RandomCrop.padding" if value is not None:
+            sides = [value] if number else list(value)
+            return sides * (4 // len(sides))
+        case "RandomErasing.value" if not isinstance(value, str):
+            return [float(value)] if number else [float(v) for v in value]
+        case "RandomAffine.degrees" | "RandomAffine.shear" | "GaussianBlur.sigma" if value:
+            return [float(v) + 0.0 for v in value]  # no minus before a zero
+        case "Pad.padding" | "Normalize.mean" | "Normalize.std":
+            return value if number else list(value)
+    return value
+
+
 def joint(kind: type, pixels_only: bool) -> type:
     """A class of transforms of single images, for several things at once."""
-    names = {"__doc__": kind.__doc__, "__module__": kind.__module__.rpartition(".")[0] + ".v2"}
-    return type(kind.__name__, (Joint, kind), {**names, "pixels_only": pixels_only})
+    names = {
+        "__doc__": kind.__doc__,
+        "__module__": kind.__module__.rpartition(".")[0] + ".v2",
+        "pixels_only": pixels_only,
+        "shown": tuple(SHOWN.get(kind.__name__, "").split()),
+    }
+    return type(kind.__name__, (Joint, kind), names)
 
 
 class _Container(Module):
@@ -121,6 +176,9 @@ class RandomChoice(_Container):
             raise ValueError(f"Length of p doesn't match: {len(weights)} vs {len(transforms)}")
         self.p = [w / sum(weights) for w in weights]
 
+    def extra_repr(self) -> str:
+        return f"transforms={self.transforms}, p={self.p}"
+
     def forward(self, *inputs: Any) -> Any:
         at = int(rl.multinomial(rl.tensor(self.p), 1))
         return self._apply_all([self.transforms[at]], inputs)
@@ -128,6 +186,9 @@ class RandomChoice(_Container):
 
 class RandomOrder(_Container):
     """All transforms, in random order."""
+
+    def extra_repr(self) -> str:
+        return f"transforms={self.transforms}"
 
     def forward(self, *inputs: Any) -> Any:
         order = rl.randperm(len(self.transforms)).tolist()

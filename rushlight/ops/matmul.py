@@ -233,7 +233,7 @@ class Linear(Op):
 
     def node_name(self, params, specs):
         """A batch is folded into a matrix, and viewed as a batch again."""
-        return "ViewBackward0" if specs and len(specs[0][0]) > 2 else "AddmmBackward0"
+        return "ViewBackward0" if specs and len(specs[0][0]) != 2 else "AddmmBackward0"
 
     def eager(self, xp, input, weight, bias):
         same_dtype("linear", input, weight)

@@ -27,6 +27,9 @@ EXPRESSIONS = {
     "slogdet": lambda t, x: t.linalg.slogdet(x)[1],
     "rfft": lambda t, x: t.fft.rfft(x),
     "linear": lambda t, x: t.nn.functional.linear(t.ones(2, 3), x, t.ones(3, requires_grad=True)),
+    "linear of a row": lambda t, x: t.nn.functional.linear(
+        t.ones(3), x, t.ones(3, requires_grad=True)
+    ),
     "linear of a batch": lambda t, x: t.nn.functional.linear(
         t.ones(2, 2, 3), x, t.ones(3, requires_grad=True)
     ),

@@ -255,3 +255,36 @@ def test_gradients_of_eigh_are_hermitian(uplo):
         found.append(A.grad.numpy())
     np.testing.assert_allclose(*found, 1e-8, 1e-10)
     np.testing.assert_allclose(found[0], found[0].conj().swapaxes(1, 2), 1e-8, 1e-10)
+
+
+SIGNED = [
+    (2, 2), (3, 3), (2, 3), (2, 5), (3, 4), (3, 5), (5, 9), (2, 39), (2, 40), (1, 4), (4, 1),
+    (3, 2), (4, 3), (6, 4), (7, 5), (5, 4), (10, 6), (4, 10), (12, 8), (2, 3, 5), (2, 2, 4, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("shape", SIGNED, ids=str)
+def test_singular_vectors_have_the_signs_of_torchs(shape, full):
+    """Their numbers are printed, and a sign is the first thing that is seen."""
+    torch.manual_seed(0)
+    for _ in range(5):
+        A = torch.randn(shape, dtype=torch.float64)
+        for expected, got in zip(
+            torch.linalg.svd(A, full),
+            rushlight.linalg.svd(rushlight.tensor(A.numpy()), full),
+            strict=True,
+        ):
+            np.testing.assert_allclose(got.numpy(), expected.numpy(), atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (6, 4)])
+def test_singular_vectors_of_matrices_without_full_rank(shape):
+    for A in (np.zeros(shape), np.ones(shape), np.eye(*shape), np.eye(*shape)[:, ::-1].copy()):
+        U, S, Vh = [
+            x.numpy() for x in rushlight.linalg.svd(rushlight.tensor(A), full_matrices=False)
+        ]
+        np.testing.assert_allclose(U * S @ Vh, A, atol=1e-12)
+        np.testing.assert_allclose(U.T @ U, np.eye(U.shape[1]), atol=1e-12)
+    with pytest.raises(RuntimeError):
+        rushlight.linalg.svd(rushlight.full(shape, float("nan")))

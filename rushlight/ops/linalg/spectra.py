@@ -16,6 +16,7 @@ from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 from rushlight.core.threads import decompositions
 from rushlight.ops.linalg.matrices import H, LinAlgError, lapack, matrix, square
+from rushlight.ops.linalg.signs import svd
 from rushlight.ops.linalg.solutions import Solve
 
 
@@ -106,7 +107,7 @@ class Svd(Op):
 
     def eager(self, xp, input, *, full_matrices):
         matrix("linalg.svd", input)
-        return tuple(lapack("linalg.svd", decompositions.svd, input, full_matrices))
+        return lapack("linalg.svd", svd, input, full_matrices)
 
     def grad(self, g, U, S, Vh, full_matrices):
         k = S.shape[-1]

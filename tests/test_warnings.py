@@ -1,5 +1,6 @@
 """Warnings come where PyTorch's do, and point at the user's line, however deep they arise."""
 
+import io
 import itertools
 import warnings
 
@@ -24,6 +25,19 @@ def late_schedule(t):
 
 def scatter(t, src):
     return t.ones(2).scatter(0, t.zeros(1, dtype=t.int64), src, reduce="add")
+
+
+def masked(t):
+    layer, x = t.nn.MultiheadAttention(2, 1), t.ones(2, 1, 2)
+    layer(x, x, x, key_padding_mask=t.zeros(1, 2, dtype=t.bool), attn_mask=t.zeros(2, 2))
+
+
+def encoded(t, encoder, name):
+    layer = t.nn.TransformerEncoderLayer(2, 1, 2, dropout=0.0)
+    if encoder:
+        layer = t.nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+    padding = t.zeros(1, 2, dtype=t.bool)
+    layer(t.ones(2, 1, 2), **{name: t.zeros(2, 2)}, src_key_padding_mask=padding)
 
 
 LENGTHS = itertools.count(4)
@@ -73,6 +87,32 @@ CALLS = {
     "condition of bytes": lambda t: t.where(t.ones(2, dtype=t.uint8), t.ones(2), t.ones(2)),
     "scatter with reduce": lambda t: scatter(t, t.ones(1)),
     "real stft": lambda t: t.stft(t.ones(40), 8, window=t.ones(8), return_complex=False),
+    "masks of two types": masked,
+    "masks of two types for a layer": lambda t: encoded(t, False, "src_mask"),
+    "masks of two types for an encoder": lambda t: encoded(t, True, "mask"),
+    "autocast of a GPU": lambda t: t.autocast("cuda"),
+    "autocast of a CPU": lambda t: t.cpu.amp.autocast(),
+    "scaler of a CPU": lambda t: t.cpu.amp.GradScaler(),
+    "older scaler": lambda t: t.cuda.amp.GradScaler(enabled=False),
+    "scaler of a GPU": lambda t: t.amp.GradScaler("cuda"),
+    "older autocast": lambda t: t.cuda.amp.autocast(enabled=False),
+    "older custom_fwd": lambda t: t.cuda.amp.custom_fwd(lambda x: x),
+    "older custom_bwd": lambda t: t.cuda.amp.custom_bwd(lambda x: x),
+    "dtype of autocast": lambda t: t.get_autocast_cpu_dtype(),
+    "dtype of autocast of a GPU": lambda t: t.get_autocast_gpu_dtype(),
+    "dtype for autocast": lambda t: t.set_autocast_cpu_dtype(t.bfloat16),
+    "dtype for autocast of a GPU": lambda t: t.set_autocast_gpu_dtype(t.float16),
+    "state of autocast": lambda t: t.is_autocast_cpu_enabled(),
+    "state for autocast": lambda t: t.set_autocast_cpu_enabled(False),
+    "checkpoint": lambda t: t.utils.checkpoint.checkpoint(t.exp, t.ones(1, requires_grad=True)),
+    "sequential checkpoint": lambda t: t.utils.checkpoint.checkpoint_sequential(
+        [t.exp, t.exp], 2, t.ones(1, requires_grad=True)
+    ),
+    "older loss": lambda t: t.nn.NLLLoss2d(),
+    "container": lambda t: t.nn.Container(),
+    "older comparison": lambda t: t.testing.assert_allclose(t.ones(1), t.ones(1)),
+    "memory_cached": lambda t: t.cuda.memory_cached(),
+    "max_memory_cached": lambda t: t.cuda.max_memory_cached(),
     "buffer": lambda t: t.frombuffer(b"1234", dtype=t.uint8),
     "same padding": lambda t: t.nn.functional.conv1d(signal(t), t.ones(1, 1, 2), padding="same"),
     "same padding in a layer": lambda t: t.nn.Conv1d(1, 1, 2, padding="same")(signal(t)),
@@ -110,6 +150,27 @@ def test_warns_as_torch_does(name, monkeypatch):
 def words(w):
     """The first words, without quotes and stops: what a filter would match."""
     return [word.strip("`,.:") for word in str(w.message).split()[:3]]
+
+
+JIT = {
+    "script": lambda t: t.jit.script(t.nn.ReLU()),
+    "trace": lambda t: t.jit.trace(t.nn.ReLU(), t.ones(1)),
+    "trace_module": lambda t: t.jit.trace_module(t.nn.ReLU(), {"forward": t.ones(1)}),
+    "freeze": lambda t: t.jit.freeze(t.jit.script(t.nn.ReLU().eval())),
+    "optimize": lambda t: t.jit.optimize_for_inference(t.jit.script(t.nn.ReLU().eval())),
+    "wait": lambda t: t.jit.wait(t.jit.fork(t.relu, t.ones(1))),
+    "save": lambda t: t.jit.save(t.jit.script(t.nn.ReLU()), io.BytesIO()),
+}
+
+
+@pytest.mark.parametrize("name", JIT)
+def test_jit_warns_within_the_package(name):
+    """As PyTorch's do: Python hides such warnings unless asked. Each is there, though PyTorch
+    repeats some where one function calls another."""
+    ours, theirs = caught(JIT[name], rl), caught(JIT[name], torch)
+    assert {w.category for w in ours} == {w.category for w in theirs} == {DeprecationWarning}
+    assert {*map(str, map(words, ours))} <= {*map(str, map(words, theirs))}
+    assert __file__ not in [w.filename for w in (*ours, *theirs)]
 
 
 def test_warn_always(monkeypatch):

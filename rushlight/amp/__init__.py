@@ -12,6 +12,7 @@ from rushlight.amp.grad_scaler import GradScaler as GradScaler
 from rushlight.core.state import Mode, modes
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import dtype as DType
+from rushlight.errors import warn_user
 from rushlight.tensor_api.casting import switch
 
 
@@ -47,6 +48,9 @@ class autocast(Mode):
                 f"User specified an unsupported autocast device_type {device_type!r}; use 'cpu' "
                 "or 'cuda'."
             )
+        if enabled and device_type == "cuda" and not gpu.drivers():
+            warn_user("CUDA is not available, so autocast('cuda') changes nothing.")
+            enabled = False
         self.device, self.enabled = device_type, bool(enabled)
         self.dtype = get_autocast_dtype(device_type) if dtype is None else dtype
         if self.dtype.numpy not in dtypes.HALVES and self.enabled:
@@ -98,33 +102,43 @@ def set_autocast_enabled(device_type: str, enabled: bool, dtype: DType | None = 
     switch(tuple(chosen))
 
 
+def _warn_of_name(old: str, new: str) -> None:
+    warn_user(f"torch.{old} is deprecated. Please use torch.{new}.", DeprecationWarning)
+
+
 def get_autocast_cpu_dtype() -> DType:
     """``get_autocast_dtype("cpu")``."""
+    _warn_of_name("get_autocast_cpu_dtype()", "get_autocast_dtype('cpu')")
     return get_autocast_dtype("cpu")
 
 
 def get_autocast_gpu_dtype() -> DType:
     """``get_autocast_dtype("cuda")``."""
+    _warn_of_name("get_autocast_gpu_dtype()", "get_autocast_dtype('cuda')")
     return get_autocast_dtype("cuda")
 
 
 def set_autocast_cpu_dtype(dtype: DType) -> None:
     """``set_autocast_dtype("cpu", dtype)``."""
+    _warn_of_name("set_autocast_cpu_dtype(dtype)", "set_autocast_dtype('cpu', dtype)")
     set_autocast_dtype("cpu", dtype)
 
 
 def set_autocast_gpu_dtype(dtype: DType) -> None:
     """``set_autocast_dtype("cuda", dtype)``."""
+    _warn_of_name("set_autocast_gpu_dtype(dtype)", "set_autocast_dtype('cuda', dtype)")
     set_autocast_dtype("cuda", dtype)
 
 
 def is_autocast_cpu_enabled() -> bool:
     """``is_autocast_enabled("cpu")``."""
+    _warn_of_name("is_autocast_cpu_enabled()", "is_autocast_enabled('cpu')")
     return is_autocast_enabled("cpu")
 
 
 def set_autocast_cpu_enabled(enabled: bool) -> None:
     """``set_autocast_enabled("cpu", enabled)``."""
+    _warn_of_name("set_autocast_cpu_enabled(enabled)", "set_autocast_enabled('cpu', enabled)")
     set_autocast_enabled("cpu", enabled)
 
 

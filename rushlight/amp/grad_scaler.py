@@ -57,7 +57,7 @@ class GradScaler:
         if not 0 < backoff_factor < 1.0:
             raise AssertionError("The backoff factor must be in (0, 1).")
         if enabled and str(device).startswith("cuda") and not gpu.drivers():
-            text = "GradScaler is enabled, but CUDA is not available. Disabling."
+            text = "torch.cuda.amp.GradScaler is enabled, but CUDA is not available. Disabling."
             warn_user(text)
             enabled = False
         self._enabled, self._scale = enabled, float(init_scale)

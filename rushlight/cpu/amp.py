@@ -6,6 +6,14 @@ import sys
 from typing import Any
 
 from rushlight import amp, dtypes
+from rushlight.errors import warn_user
+
+
+def _warn_of_name(name: str, new: str) -> None:
+    warn_user(
+        f"`torch.cpu.amp.{name}(args...)` is deprecated. Please use `torch.amp.{new}`.",
+        FutureWarning,
+    )
 
 
 class autocast(amp.autocast):
@@ -17,6 +25,7 @@ class autocast(amp.autocast):
         dtype: Any = dtypes.by_name["bfloat16"],
         cache_enabled: bool = True,
     ) -> None:
+        _warn_of_name("autocast", "autocast('cpu', args...)")
         super().__init__("cpu", dtype, enabled, cache_enabled)
 
 
@@ -31,6 +40,7 @@ class GradScaler(amp.GradScaler):
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
+        _warn_of_name("GradScaler", "GradScaler('cpu', args...)")
         super().__init__("cpu", init_scale, growth_factor, backoff_factor, growth_interval, enabled)
 
 

@@ -13,9 +13,11 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.cuda.memory import empty_cache as empty_cache
 from rushlight.cuda.memory import ipc_collect as ipc_collect
 from rushlight.cuda.memory import max_memory_allocated as max_memory_allocated
+from rushlight.cuda.memory import max_memory_cached as max_memory_cached
 from rushlight.cuda.memory import max_memory_reserved as max_memory_reserved
 from rushlight.cuda.memory import mem_get_info as mem_get_info
 from rushlight.cuda.memory import memory_allocated as memory_allocated
+from rushlight.cuda.memory import memory_cached as memory_cached
 from rushlight.cuda.memory import memory_reserved as memory_reserved
 from rushlight.cuda.memory import memory_stats as memory_stats
 from rushlight.cuda.memory import memory_summary as memory_summary

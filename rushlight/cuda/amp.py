@@ -6,6 +6,14 @@ import sys
 from typing import Any
 
 from rushlight import amp, dtypes
+from rushlight.errors import warn_user
+
+
+def _warn_of_name(name: str, new: str) -> None:
+    warn_user(
+        f"`torch.cuda.amp.{name}(args...)` is deprecated. Please use `torch.amp.{new}`.",
+        FutureWarning,
+    )
 
 
 class autocast(amp.autocast):
@@ -17,6 +25,7 @@ class autocast(amp.autocast):
         dtype: Any = dtypes.by_name["float16"],
         cache_enabled: bool = True,
     ) -> None:
+        _warn_of_name("autocast", "autocast('cuda', args...)")
         super().__init__("cuda", dtype, enabled, cache_enabled)
 
 
@@ -31,6 +40,7 @@ class GradScaler(amp.GradScaler):
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
+        _warn_of_name("GradScaler", "GradScaler('cuda', args...)")
         super().__init__(
             "cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled
         )
@@ -38,11 +48,13 @@ class GradScaler(amp.GradScaler):
 
 def custom_fwd(fwd: Any = None, *, cast_inputs: Any = None) -> Any:
     """``torch.amp.custom_fwd(device_type="cuda")``."""
+    _warn_of_name("custom_fwd", "custom_fwd(args..., device_type='cuda')")
     return amp.custom_fwd(fwd, device_type="cuda", cast_inputs=cast_inputs)
 
 
 def custom_bwd(bwd: Any = None) -> Any:
     """``torch.amp.custom_bwd(device_type="cuda")``."""
+    _warn_of_name("custom_bwd", "custom_bwd(args..., device_type='cuda')")
     return amp.custom_bwd(bwd, device_type="cuda")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import devices, gpu
+from rushlight.errors import warn_user
 
 
 def _sum(device: Any, ask: Any) -> int:
@@ -37,7 +38,28 @@ def reset_peak_memory_stats(device: Any = None) -> None:
         devices.find_gpu(device).reset_peak()
 
 
-reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
+def _renamed(old: str, new: Any, link: str) -> Any:
+    """A function under its older name, which warns."""
+
+    def ask(device: Any = None) -> Any:
+        warn_user(f"{old} {link} torch.cuda.{new.__name__}.", FutureWarning)
+        return new(device)
+
+    ask.__name__ = ask.__qualname__ = old.strip("`").rpartition(".")[2]
+    ask.__doc__ = f"The older name of ``{new.__name__}``."
+    return ask
+
+
+memory_cached = _renamed("`torch.cuda.memory_cached`", memory_reserved, "has been renamed to")
+max_memory_cached = _renamed(
+    "`torch.cuda.max_memory_cached`", max_memory_reserved, "has been renamed to"
+)
+reset_max_memory_allocated = _renamed(
+    "torch.cuda.reset_max_memory_allocated", reset_peak_memory_stats, "now calls"
+)
+reset_max_memory_cached = _renamed(
+    "torch.cuda.reset_max_memory_cached", reset_peak_memory_stats, "now calls"
+)
 
 
 def mem_get_info(device: Any = None) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import pickle
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from types import UnionType
@@ -47,7 +48,7 @@ class ScriptModule(Module):
 
     def save(self, f: Any, **kwargs: Any) -> None:
         """Write the module to the file ``f``; see `load`."""
-        save(self, f)
+        _save(self, f)
 
     def original(self) -> Module:
         """The same module, with the same state, under its own class."""
@@ -107,6 +108,15 @@ def _overload(function: Any) -> Any:
 _overload_method = _overload
 
 
+def _warn(name: str) -> None:
+    """As PyTorch's, of a line of the package: Python shows that to those only who ask for it."""
+    warnings.warn(
+        f"`torch.jit.{name}` is deprecated. Please use `torch.compile`.",
+        DeprecationWarning,
+        stacklevel=1,
+    )
+
+
 def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
     """The function itself, or the module with ``save``: Python runs it.
 
@@ -115,6 +125,11 @@ def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
         >>> torch.jit.script(torch.nn.ReLU())(torch.tensor([-1.0, 1.0]))
         tensor([0., 1.])
     """
+    _warn("script")
+    return _scripted(obj)
+
+
+def _scripted(obj: Any) -> Any:
     if isinstance(obj, Module) and not isinstance(obj, ScriptModule):
         return _under_class(_scripted_class(RecursiveScriptModule, type(obj)), obj)
     return obj
@@ -122,8 +137,13 @@ def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
 
 def trace(func: Any, example_inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
     """As `script`, after one run with the example inputs to see that it works."""
+    _warn("trace")
     if example_inputs is not None:
         func(*example_inputs) if isinstance(example_inputs, (list, tuple)) else func(example_inputs)
+    return _traced(func)
+
+
+def _traced(func: Any) -> Any:
     if isinstance(func, Module) and not isinstance(func, ScriptModule):
         return _under_class(_scripted_class(TopLevelTracedModule, type(func)), func)
     return func
@@ -131,6 +151,7 @@ def trace(func: Any, example_inputs: Any = None, *args: Any, **kwargs: Any) -> A
 
 def freeze(mod: Any, *args: Any, **kwargs: Any) -> Any:
     """The module, which has to be in evaluation mode."""
+    _warn("freeze")
     if mod.training:
         raise RuntimeError("jit.freeze: the module is in training mode; call eval() first.")
     return mod
@@ -138,6 +159,7 @@ def freeze(mod: Any, *args: Any, **kwargs: Any) -> Any:
 
 def optimize_for_inference(mod: Any, *args: Any, **kwargs: Any) -> Any:
     """The module."""
+    _warn("optimize_for_inference")
     return mod
 
 
@@ -148,11 +170,13 @@ def script_if_tracing(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Run ``func`` at once; `wait` gives its result."""
+    _warn("fork")
     return func(*args, **kwargs)
 
 
 def wait(future: Any) -> Any:
     """The result of `fork`."""
+    _warn("wait")
     return future
 
 
@@ -197,6 +221,11 @@ def isinstance_(obj: Any, target_type: Any) -> bool:
 
 def save(m: Any, f: Any, *args: Any, **kwargs: Any) -> None:
     """Write a scripted or traced module, or a function, to the file ``f``."""
+    _warn("save")
+    _save(m, f)
+
+
+def _save(m: Any, f: Any) -> None:
     obj = m.original() if isinstance(m, ScriptModule) else m
     try:
         serialization.save([isinstance(m, TopLevelTracedModule), obj], f)
@@ -209,6 +238,7 @@ def save(m: Any, f: Any, *args: Any, **kwargs: Any) -> None:
 
 def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
     """Read what `save` wrote. Reading runs code from the file, so trust where it comes from."""
+    _warn("load")
     try:
         traced, obj = serialization.load(f, map_location=map_location, weights_only=False)
     except (TypeError, ValueError, KeyError, pickle.UnpicklingError) as error:
@@ -216,7 +246,7 @@ def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
             "jit.load: the file was not written by rushlight's jit.save, and TorchScript files are "
             "not supported; load a state_dict into a model with load_state_dict."
         ) from error
-    return trace(obj) if traced else script(obj)
+    return _traced(obj) if traced else _scripted(obj)
 
 
 class ScriptFunction:
@@ -232,14 +262,16 @@ def __getattr__(name: str) -> Any:
 
 def trace_module(mod: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
     """As `trace`, after a run of each method of the module that ``inputs`` names."""
+    _warn("trace_method")
     for name, values in inputs.items():
         method = getattr(mod, name)
         method(*values) if isinstance(values, (list, tuple)) else method(values)
-    return trace(mod)
+    return _traced(mod)
 
 
 def interface(obj: Any) -> Any:
     """Decorator without effect: the class."""
+    _warn("interface")
     return obj
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.device_array import host
 from rushlight.core.tensor import Tensor, wrap
+from rushlight.errors import warn_user
 from rushlight.tensor_api import empty, randint, view_as_real
 
 # relative and absolute tolerance by dtype; everything else must be equal
@@ -174,6 +175,11 @@ def assert_allclose(
     msg: str = "",
 ) -> None:
     """Old name of ``assert_close`` that does not compare dtypes."""
+    warn_user(
+        "`torch.testing.assert_allclose()` is deprecated. Please use "
+        "`torch.testing.assert_close()`.",
+        FutureWarning,
+    )
     assert_close(
         actual,
         expected,

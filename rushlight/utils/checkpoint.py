@@ -92,6 +92,8 @@ def checkpoint(
 
     Reference: Chen et al., 2016, arXiv:1604.06174.
     """
+    if use_reentrant is None:
+        _warn_of_default("checkpoint")
     if not modes.grad:
         return function(*args, **kwargs)
     first, second = context_fn()
@@ -100,6 +102,13 @@ def checkpoint(
             return function(*args, **kwargs)
     rng = rng_state() if preserve_rng_state else None
     return Recomputation(lambda *again: function(*again, **kwargs), rng, first, second).run(args)
+
+
+def _warn_of_default(name: str) -> None:
+    warn_user(
+        f"torch.utils.{name}: the use_reentrant parameter should be passed explicitly; "
+        "use_reentrant=False is recommended."
+    )
 
 
 class Recomputation:
@@ -173,6 +182,9 @@ def checkpoint_sequential(
     functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
 ) -> Any:
     """A sequence of modules in ``segments`` checkpointed pieces; the last piece is kept."""
+    if use_reentrant is None:
+        _warn_of_default("checkpoint.checkpoint_sequential")
+        use_reentrant = True
     layers = list(functions.children()) if hasattr(functions, "children") else list(functions)
     size = len(layers) // segments
 
@@ -185,7 +197,8 @@ def checkpoint_sequential(
         return run
 
     for start in range(0, size * (segments - 1), size):
-        input = checkpoint(piece(layers[start : start + size]), input, **kwargs)
+        part = piece(layers[start : start + size])
+        input = checkpoint(part, input, use_reentrant=use_reentrant, **kwargs)
     return piece(layers[size * (segments - 1) :])(input)
 
 
@@ -270,4 +283,6 @@ class CheckpointFunction(Function):
     @classmethod
     def apply(cls, run_function: Any, preserve_rng_state: bool, *args: Any) -> Any:
         """``checkpoint(run_function, *args)``."""
-        return checkpoint(run_function, *args, preserve_rng_state=preserve_rng_state)
+        return checkpoint(
+            run_function, *args, use_reentrant=True, preserve_rng_state=preserve_rng_state
+        )

@@ -7,6 +7,7 @@ from typing import Any
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.nn import functional as F
 from rushlight.nn.init import constant_, xavier_normal_, xavier_uniform_
 from rushlight.nn.modules.linear import NonDynamicallyQuantizableLinear
@@ -14,6 +15,12 @@ from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
 
 __all__ = ["MultiheadAttention"]
+
+
+def warn_of_other_type(name: str, padding: Tensor | None, other: str, mask: Tensor | None) -> None:
+    """Warn of two masks one of which is of bools, the other of numbers."""
+    if padding is not None and mask is not None and padding.dtype != mask.dtype:
+        warn_user(f"Support for mismatched {name} and {other} is deprecated. Use one dtype.")
 
 
 class MultiheadAttention(Module):
@@ -192,6 +199,7 @@ class MultiheadAttention(Module):
     @staticmethod
     def _canonical_masks(query: Tensor, padding: Tensor | None, mask: Tensor | None) -> Any:
         """Bool masks as numbers to add: -inf where True."""
+        warn_of_other_type("key_padding_mask", padding, "attn_mask", mask)
         both = {"key_padding_mask": padding, "attn_mask": mask}
         for name, given in both.items():
             if given is None:

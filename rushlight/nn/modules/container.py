@@ -9,6 +9,7 @@ from itertools import chain, groupby
 from typing import Any, Self
 
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.nn.modules._registry import registry
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
@@ -20,6 +21,7 @@ class Container(Module):
     """Deprecated: a module with the given named children; use `Module`."""
 
     def __init__(self, **kwargs: Any) -> None:
+        warn_user("`nn.Container` is deprecated. Subclass `nn.Module`.", FutureWarning)
         super().__init__()
         for name, module in kwargs.items():
             self.add_module(name, module)

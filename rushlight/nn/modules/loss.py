@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.core.tensor import Tensor
+from rushlight.errors import warn_user
 from rushlight.nn import functional as F
 from rushlight.nn.modules._loss import _Loss, _WeightedLoss
 from rushlight.nn.modules.linear import Linear
@@ -248,6 +249,17 @@ class NLLLoss(_WeightedLoss):
 
 class NLLLoss2d(NLLLoss):
     """Deprecated: `NLLLoss` takes images too."""
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        warn_user("`NLLLoss2d` has been deprecated. Please use `NLLLoss`.", FutureWarning)
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
 
 class CrossEntropyLoss(_WeightedLoss):

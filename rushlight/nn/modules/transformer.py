@@ -14,7 +14,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.nn import functional as F
 from rushlight.nn.init import xavier_uniform_
-from rushlight.nn.modules.attention import MultiheadAttention
+from rushlight.nn.modules.attention import MultiheadAttention, warn_of_other_type
 from rushlight.nn.modules.container import ModuleList
 from rushlight.nn.modules.dropout import Dropout
 from rushlight.nn.modules.linear import Linear
@@ -245,6 +245,7 @@ class TransformerEncoder(Module):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool | None = None,
     ) -> Tensor:
+        warn_of_other_type("src_key_padding_mask", src_key_padding_mask, "mask", mask)
         padding = _additive(src_key_padding_mask, src)
         mask = _additive(mask, src)
         causal = _is_causal(mask, is_causal)
@@ -407,6 +408,7 @@ class TransformerEncoderLayer(Module):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
+        warn_of_other_type("src_key_padding_mask", src_key_padding_mask, "src_mask", src_mask)
         padding = _additive(src_key_padding_mask, src)
         mask = _additive(src_mask, src)
         x = src

@@ -148,8 +148,9 @@ class GridSample(Op):
         return [gx, ggrid]
 
 
+KINDS = {2: "grid", 3: "volume grid"}  # by rank
 NAMES = {
-    (mode, padding, corners): f"grid {mode} {padding} {corners}"
+    (mode, padding, corners): f"{mode} {padding} {corners}"
     for mode in ("bilinear", "nearest", "bicubic")
     for padding in ("zeros", "border", "reflection")
     for corners in (False, True)
@@ -158,16 +159,15 @@ LARGE = 1 << 22  # sizes up to which halves of them are exact in float32
 
 
 def sampled(input: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
-    """The samples of images by a loop, see backends/llvm/grids.py; or None."""
+    """The samples of images or volumes by a loop, see backends/llvm/grids.py; or None."""
     loop = loop_for(NAMES[mode, padding_mode, align_corners], 3, input, grid)
     if loop is None:
         return None
-    samples, channels, height, width = input.shape
-    _, rows, columns, _ = grid.shape
-    out = np.empty((samples, channels, rows, columns), input.dtype)
+    samples, *sizes = input.shape
+    out = np.empty((samples, sizes[0], *grid.shape[1:-1]), input.dtype)
     x = input if input.flags.c_contiguous else np.ascontiguousarray(input)
     at = grid if grid.flags.c_contiguous else np.ascontiguousarray(grid)
-    loop(x, at, out, channels, height, width, rows * columns, samples)
+    loop(x, at, out, *sizes, math.prod(grid.shape[1:-1]), samples)
     return out
 
 
@@ -187,17 +187,17 @@ def slopes(input: Any, grid: Any, g: Any, mode: str, padding_mode: str, align_co
 
 
 def loop_for(name: str, arrays: int, input: Any, grid: Any) -> Any:
-    """A loop for images and a grid, or None."""
-    d, size = input.dtype, input.size
-    if input.ndim != 4 or d not in dtypes.FLOATS or d is not grid.dtype or not size:
+    """A loop for images or volumes and a grid, or None."""
+    d, size, rank = input.dtype, input.size, input.ndim - 2
+    if rank not in KINDS or d not in dtypes.FLOATS or d is not grid.dtype or not size:
         return None
-    places = grid.size // 2 * input.shape[1]
+    places = grid.size // rank * input.shape[1]
     if not places or (size > LARGE and max(input.shape[1:]) > LARGE):
         return None
     if not are_arrays(input, grid):
         return None
     exact = "bicubic" not in name  # the formula adds up in another order
-    return kernels.runner(name, d, arrays, places, exact)
+    return kernels.runner(f"{KINDS[rank]} {name}", d, arrays, places, exact)
 
 
 def by_places(cells: Cells, values: Any, g: Any) -> Any:

@@ -547,18 +547,22 @@ def test_padding_of_images(mode, pad, d):
 @pytest.mark.parametrize("corners", [True, False])
 @pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
 @pytest.mark.parametrize("mode", ["bilinear", "nearest"])
-def test_gradients_of_samples_by_a_grid(mode, padding, corners):
-    image, grid = numbers((2, 3, 40, 50)), numbers((2, 60, 70, 2), seed=1) * 1.5
-    g, found = numbers((2, 3, 60, 70), seed=2), []
+@pytest.mark.parametrize("sizes", [(40, 50), (9, 12, 11)])
+@pytest.mark.parametrize("d", ["float64", "float32"])
+def test_gradients_of_samples_by_a_grid(mode, padding, corners, sizes, d):
+    near = 1e-9 if d == "float64" else 2e-4
+    places = [n + 5 for n in sizes]
+    image, grid = numbers((2, 3, *sizes)), numbers((2, *places, len(sizes)), seed=1) * 1.5
+    g, found = numbers((2, 3, *places), seed=2), []
     for fw in (torch, rushlight):
-        x, at = [fw.from_numpy(a.astype("float64")).requires_grad_() for a in (image, grid)]
+        x, at = [fw.from_numpy(a.astype(d)).requires_grad_() for a in (image, grid)]
         options = {"mode": mode, "padding_mode": padding, "align_corners": corners}
         y = fw.nn.functional.grid_sample(x, at, **options)
-        y.backward(fw.from_numpy(g.astype("float64")))
+        y.backward(fw.from_numpy(g.astype(d)))
         by_grid = np.zeros(grid.shape) if at.grad is None else at.grad.numpy()
         found.append((y.detach().numpy(), x.grad.numpy(), by_grid))
     for ours, theirs in zip(*found, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(ours, theirs, rtol=near, atol=near)
 
 
 @pytest.mark.parametrize("d", ["float32", *HALVES])

@@ -4,15 +4,19 @@ with arrays.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from itertools import product
 from typing import Any
 
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.text import mangled, splat_literal, vector_type
 
+RANKS = {"grid": 2, "volume grid": 3}
 NAMES = {
-    f"grid {mode} {padding} {corners}{what}": (mode, padding, corners, what)
-    for mode, padding, corners, what in product(
+    f"{kind} {mode} {padding} {corners}{what}": (RANKS[kind], mode, padding, corners, what)
+    for kind, mode, padding, corners, what in product(
+        RANKS,
         ("bilinear", "nearest"),
         ("zeros", "border", "reflection"),
         (False, True),
@@ -21,7 +25,7 @@ NAMES = {
 }
 NAMES.update(
     {
-        f"grid bicubic {padding} {corners}": ("bicubic", padding, corners, "")
+        f"grid bicubic {padding} {corners}": (2, "bicubic", padding, corners, "")
         for padding, corners in product(("zeros", "border", "reflection"), (False, True))
     }
 )
@@ -30,7 +34,7 @@ SHARPNESS = -0.75  # of cubic weights
 
 class Grid:
     """Operand 0 (units, C, H, W) at the places of operand 1 (units, P, 2) to operand 2 (units, C,
-    P). Operand 3 holds C, H, W and P.
+    P). Operand 3 holds C, H, W and P. Volumes have a depth before H, and places of three numbers.
 
     The gradient is of operand 2: added to operand 3, like operand 0, and written to operand 4, like
     the grid. Then operand 5 holds the sizes.
@@ -41,7 +45,7 @@ class Grid:
     """
 
     def __init__(self, name: str, d: Any, width: int) -> None:
-        self.mode, self.padding, self.corners, gradient = NAMES[name]
+        self.rank, self.mode, self.padding, self.corners, gradient = NAMES[name]
         self.f = f = kernel(width, d)
         self.lanes = 0 if gradient else f.lanes
         self.kind, self.bits, self.ints = [
@@ -49,11 +53,14 @@ class Grid:
         ]
         self.x, self.grid, self.out, *more = [f.operand(k) for k in range(6 if gradient else 4)]
         *self.sums, sizes = more
-        self.channels, *self.space, self.places = [f.scalar64(f.at(sizes, k, 8)) for k in range(4)]
+        self.channels, *self.space, self.places = [
+            f.scalar64(f.at(sizes, k, 8)) for k in range(self.rank + 2)
+        ]
+        self.order = range(self.rank - 1, -1, -1)  # a place's numbers are for the last dim first
         self.sizes = [self.wide(f(f"sitofp i64 {n} to {f.element}"), f.element) for n in self.space]
         self.last = [self.real("fsub", n, 1.0) for n in self.sizes]
-        self.area = self.product(*self.space)
-        self.columns = self.wide(self.space[1], "i64")
+        self.area = functools.reduce(self.product, self.space)
+        self.columns = [self.wide(n, "i64") for n in self.space[1:]]
         f.span("%lo", "%hi", 1, self.slopes if gradient else self.samples)
         f.end()
 
@@ -89,18 +96,35 @@ class Grid:
     def product(self, a: Number, b: Number) -> str:
         return self.f(f"mul nsw i64 {a}, {b}")
 
-    def neighbours(self, place: list[str]) -> list[tuple[str, str, tuple[str, str]]]:
-        """Where the pixels are that (y, x) is between, their weights, and how these change with y
-        and with x.
+    def neighbours(self, place: list[str]) -> list[tuple[str, str, list[str]]]:
+        """Where the pixels are that a place is between, their weights, and how these change along
+        each dim.
         """
         f, found = self.f, []
-        rows, columns = [self.cell(at, k) for k, at in enumerate(place)]
-        for y, v, by_y in rows:
-            start = f(f"mul nsw {self.ints} {y}, {self.columns}")
-            for x, w, by_x in columns:
-                slopes = self.real("fmul", by_y, w), self.real("fmul", v, by_x)
-                where = f(f"add nsw {self.ints} {start}, {x}")
-                found.append((where, self.real("fmul", v, w), slopes))
+        for corner in product(*[self.cell(at, k) for k, at in enumerate(place)]):
+            (where, *others), weights, changes = zip(*corner, strict=True)
+            for n, index in zip(self.columns, others, strict=True):
+                start = f(f"mul nsw {self.ints} {where}, {n}")
+                where = f(f"add nsw {self.ints} {start}, {index}")
+            slopes = [
+                self.all_times([*weights[:k], change, *weights[k + 1 :]])
+                for k, change in enumerate(changes)
+            ]
+            found.append((where, self.all_times(weights), slopes))
+        return found
+
+    def all_times(self, factors: Iterable[str]) -> str:
+        """The product of some numbers."""
+        return functools.reduce(functools.partial(self.real, "fmul"), factors)
+
+    def along(self, vectors: list[str], d: int) -> str:
+        """Number d of each place, of places whose numbers lie one after another in vectors."""
+        n, rank = self.f.lanes, self.rank
+        wanted, (one, two, *more) = range(d, rank * n, rank), vectors
+        found = self.f.shuffle(one, two, [min(k, 2 * n - 1) for k in wanted])
+        for v, first in zip(more, range(2 * n, rank * n, n), strict=True):
+            order = [n + k - first if k >= first else lane for lane, k in enumerate(wanted)]
+            found = self.f.shuffle(found, v, order)
         return found
 
     def samples(self, u: Number, _: list[str]) -> None:
@@ -109,12 +133,13 @@ class Grid:
 
         def some(p: Number, _: list[str]) -> None:
             left = f.sub(self.places, p)
-            start = f.at(self.grid, f.mul(f.add(self.product(u, self.places), p), 2))
-            low, high = [
-                f.load(f.past(start, k * f.size), mask=f.lanes_below(f.sub(f.mul(2, left), k)))
-                for k in (0, n)
+            start = f.at(self.grid, f.mul(f.add(self.product(u, self.places), p), self.rank))
+            numbers = f.mul(self.rank, left)
+            vectors = [
+                f.load(f.past(start, k * f.size), mask=f.lanes_below(f.sub(numbers, k)))
+                for k in range(0, self.rank * n, n)
             ]
-            neighbours = self.neighbours([f.shuffle(low, high, range(k, 2 * n, 2)) for k in (1, 0)])
+            neighbours = self.neighbours([self.along(vectors, d) for d in self.order])
             on = f.lanes_below(left)
 
             def channel(c: Number, _: list[str]) -> None:
@@ -140,12 +165,13 @@ class Grid:
         return found
 
     def slopes(self, u: Number, _: list[str]) -> None:
-        f = self.f
+        f, rank = self.f, self.rank
         first = self.product(u, self.channels)
 
         def place(p: Number, _: list[str]) -> None:
-            at = f.mul(f.add(self.product(u, self.places), p), 2)
-            neighbours = self.neighbours([f.scalar(f.at(self.grid, f.add(at, k))) for k in (1, 0)])
+            at = f.mul(f.add(self.product(u, self.places), p), rank)
+            numbers = [f.scalar(f.at(self.grid, f.add(at, d))) for d in self.order]
+            neighbours = self.neighbours(numbers)
 
             def gradient(c: Number, slopes: list[str]) -> list[str]:
                 image = f.add(first, c)
@@ -162,8 +188,9 @@ class Grid:
                 return slopes
 
             zero = (f.element, self.number(0.0))
-            for k, slope in enumerate(f.span(0, self.channels, 1, gradient, [zero] * 2)):
-                self.save(slope, self.sums[1], f.add(at, 1 - k))
+            found = f.span(0, self.channels, 1, gradient, [zero] * rank)
+            for d, slope in zip(self.order, found, strict=True):
+                self.save(slope, self.sums[1], f.add(at, d))
 
         f.span(0, self.places, 1, place)
 

@@ -1,4 +1,4 @@
-"""set_stance, cond, while_loop, associative_scan and foreach_map."""
+"""set_stance, cond, while_loop, scans, and functions of lists and slices."""
 
 import importlib
 
@@ -9,6 +9,8 @@ import torch
 import rushlight
 from rushlight._higher_order_ops.associative_scan import associative_scan
 from rushlight._higher_order_ops.foreach_map import foreach_map
+from rushlight._higher_order_ops.map import map as map_slices
+from rushlight._higher_order_ops.scan import scan
 
 
 def test_stances():
@@ -106,6 +108,63 @@ def test_scans_of_any_size(n, dim):
     assert rushlight.allclose(found, expected, atol=1e-6)
     for a, b in zip(*[rushlight.autograd.grad(y.sum(), x) for y in (found, expected)], strict=True):
         assert rushlight.allclose(a, b, atol=1e-5)
+
+
+def values(tree):
+    """What is in a tree of tensors, of either library."""
+    if isinstance(tree, (tuple, list)):
+        return [values(part) for part in tree]
+    return {k: values(v) for k, v in tree.items()} if isinstance(tree, dict) else tree.tolist()
+
+
+LOOPS = {
+    "map": lambda of, lib: of("map")(lambda x, y: x**y, lib.arange(5), lib.tensor(2)),
+    "map of trees": lambda of, lib: of("map")(
+        lambda x: (x["a"] + 1, {"b": x["b"] * 2}), {"a": lib.arange(3), "b": lib.ones(3, 2)}
+    ),
+    "scan": lambda of, lib: of("scan")(
+        lambda s, x: (s + x, (s + x) * 2.0), lib.tensor(0), lib.arange(1, 5)
+    ),
+    "scan from the end": lambda of, lib: of("scan")(
+        lambda s, x: ((s[0] * x, s[1] + 1), {"y": s[0] - x}),
+        (lib.ones(2), lib.zeros(1)), lib.arange(6.0).reshape(2, 3), dim=1, reverse=True,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", LOOPS)
+def test_loops_over_slices(name):
+    found = []
+    for lib in (rushlight, torch):
+
+        def of(loop, home=lib.__name__):
+            return getattr(importlib.import_module(f"{home}._higher_order_ops.{loop}"), loop)
+
+        found.append(values(LOOPS[name](of, lib)))
+    assert found[0] == found[1]
+
+
+def test_gradients_go_through_loops_over_slices():
+    x = rushlight.randn(5, 3, requires_grad=True)
+    state, sums = scan(lambda s, row: (s + row, (s + row).clone()), rushlight.zeros(3), x)
+    assert rushlight.allclose(sums, x.cumsum(0)) and rushlight.equal(state, sums[-1])
+    sums.sum().backward()
+    assert x.grad[:, 0].tolist() == [5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("loop", [map_slices, lambda f, xs: scan(f, rushlight.ones(1), xs)])
+def test_loops_that_are_refused(loop):
+    for wrong in (
+        rushlight.tensor(1),
+        3,
+        rushlight.ones(0, 2),
+        [rushlight.ones(2, 1), rushlight.ones(3)],
+    ):
+        with pytest.raises(RuntimeError, match="must be"):
+            loop(lambda *x: x, wrong)
+    with pytest.raises(RuntimeError, match="a state like init"):
+        scan(lambda s, x: ((s, s), x), rushlight.ones(1), rushlight.ones(2))
 
 
 def test_scans_that_are_refused():

@@ -47,6 +47,7 @@ class Lowering:
         self.constants = {i.value.number: i.source for i in graph.inputs if i.kind == "constant"}
         self.unit: dict[int, Step] = {}  # of each root value
         self.steps: list[Step] = []
+        self.checks: list[Step] = []
         self.precedence = Precedence()
         self.at = {id(n): k for k, n in enumerate(self.graph.nodes)}
         self.written = {
@@ -109,6 +110,7 @@ class Lowering:
         step: Step | None = None
         if type(node.op).__name__ == "Require":
             step = self.new(Check([node], place))
+            self.checks.append(step)
         elif is_product(node):
             step = self.new(Product([node], place))
         elif has_template(node):
@@ -268,7 +270,7 @@ class Lowering:
         """Whether a check needs a group, if only because it needs another part of a group that
         does.
         """
-        return any([self.reaches(group, s) for s in self.steps if isinstance(s, Check)])
+        return any([self.reaches(group, s) for s in self.checks])
 
     def enter_reduction(self, group: Group, node: Node) -> bool:
         x, dims = node.inputs[0], reduced_dims(node)
@@ -394,15 +396,23 @@ class Lowering:
     def finish_products(self) -> None:
         """Let products run the elementwise kernels that read them at the point."""
         kept = {v.number for v in self.graph.ends()}
+        place = {id(s): k for k, s in enumerate(self.steps)}
+        reading: dict[int, list[Step]] = {}
+        for s in self.steps:
+            for number in s.reads:
+                reading.setdefault(number, []).append(s)
         for step in [s for s in self.steps if isinstance(s, Product)]:
             product = step.writes[0]
-            readers = [s for s in self.steps if product.number in s.reads]
+            readers = sorted(reading.get(product.number, ()), key=lambda s: place[id(s)])
             if [product] != step.buffers:
                 continue
             for group in readers:
                 other = len(readers) > 1 or product.number in kept
                 kernel = self.epilogue(step, group, other)
                 if kernel is not None:
+                    for number in group.reads:
+                        others = [s for s in reading[number] if s is not group and s is not step]
+                        reading[number] = [*others, step] if number != product.number else others
                     self.finish(step, group, kernel)
                     break
 

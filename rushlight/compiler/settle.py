@@ -258,7 +258,8 @@ def settled_ends(settler: Settler) -> Graph:
         return v
 
     out.results = [own(v) for v in out.results]
-    out.fresh = [(settler.copy if out.assumes() else own)(v) for v in out.fresh]
+    kept = settler.copy if out.assumes() else own
+    out.fresh = [kept(v) for v in out.fresh]
     # an update's value is copied to the input, last; the copy mostly joins the kernel that computes
     # the value
     held = [

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.compiler.counted import source_of
+from rushlight.compiler.counted import Makers, source_of
 from rushlight.compiler.early import Added, Early, is_input
 from rushlight.compiler.graph import Input, Node, Value
 from rushlight.compiler.indices import Indices
@@ -71,7 +71,7 @@ class Trace(Values):
         self.added: list[Added] = []
         self.of_arrays: set[int] = set()  # owners of memory that nobody may write to
         self.early.begin(arguments)
-        self.indices = Indices(self)
+        self.indices, self.makers = Indices(self), Makers(self.graph)
         # what was in memory that is written to while gradients are traced ahead of time
         self.undo: list[tuple[Any, Any]] | None = None
         self.first = 0  # values of the graph before that time
@@ -460,7 +460,7 @@ class Trace(Values):
     def number(self, t: Tensor) -> Number:
         """A 0-dim tensor that an optimizer counts steps with, as a number of the call."""
         value, now = self.operand(t), float(python_value(t))
-        source = source_of(value, self.graph)
+        source = source_of(value, self.makers)
         if source is None:
             self.refuse("a computed number")
             return Number(now, lambda: now, self)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import rushlight as rl
 from rushlight.compiler.backends.reference import evaluate
-from rushlight.compiler.graph import Input, verify
+from rushlight.compiler.counted import Makers, source_of
+from rushlight.compiler.graph import Graph, Input, Node, verify
 from rushlight.compiler.passes.dead import drop_dead
 from rushlight.compiler.passes.expand import expand
 from rushlight.compiler.passes.fold import fold_constants
@@ -171,3 +173,27 @@ def test_arguments_that_are_kept_anyway_and_slopes_of_lines_stay():
     y, d = b.op(Gelu, x), b.op(Slope, g, x, curve=Gelu.instance, options={})
     b.returns(y, d)
     assert body(keep_slopes(b.graph)) == body(b.graph)
+
+
+class Watched(list):
+    """A list that knows how often all of it was gone through."""
+
+    times = 0
+
+    def __iter__(self):
+        self.times += 1
+        return list.__iter__(self)
+
+
+def test_what_makes_a_value_is_found_while_a_graph_grows():
+    """Without going through all of it: an optimizer counts steps for each parameter."""
+    graph = Graph()
+    graph.inputs, graph.nodes, makers = Watched(), Watched(), Makers(graph)
+    for k in range(20):
+        start, counted = graph.value((), np.float32), graph.value((), np.float32)
+        graph.inputs.append(Input(start, "state", rl.tensor(float(k))))
+        graph.nodes.append(Node(Add.instance, [start, 1], {}, [counted]))
+        assert makers.of(start) is graph.inputs[-1] and makers.of(counted) is graph.nodes[-1]
+        assert source_of(counted, makers)() == k + 1
+    assert makers.of(graph.value((), np.float32)) is None
+    assert graph.inputs.times == graph.nodes.times == 0

@@ -12,6 +12,7 @@ from rushlight.distributions._choice import Choice
 from rushlight.distributions.distribution import checked
 from rushlight.distributions.exp_family import ExponentialFamily
 from rushlight.distributions.utils import broadcast_all, one_of, softplus
+from rushlight.ops.loss import BinaryCrossEntropyWithLogits
 
 __all__ = ["Bernoulli"]
 
@@ -62,10 +63,15 @@ class Bernoulli(Choice, ExponentialFamily):
 
     @checked
     def log_prob(self, value: Tensor) -> Tensor:
-        return value * self.logits - softplus(self.logits)
+        logits, value = broadcast_all(self.logits, value)
+        return -self._surprise(logits, value.to(logits.dtype))
 
     def entropy(self) -> Tensor:
-        return softplus(self.logits) - self.probs * self.logits
+        return self._surprise(self.logits, self.probs)
+
+    @staticmethod
+    def _surprise(logits: Tensor, value: Tensor) -> Tensor:
+        return BinaryCrossEntropyWithLogits.bind(logits, value, None, reduction="none")  # type: ignore[no-any-return]
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         return self._enumerated(

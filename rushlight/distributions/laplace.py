@@ -54,7 +54,7 @@ class Laplace(Distribution):
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         noise = self.loc.new_empty(self._extended_shape(sample_shape))
         noise = random.Laplace.update(noise, engine=default_generator)
-        return self.loc + self.scale * noise
+        return self.loc - self.scale * -noise
 
     @checked
     def log_prob(self, value: Tensor) -> Tensor:

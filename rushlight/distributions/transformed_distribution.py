@@ -102,7 +102,7 @@ class TransformedDistribution(Distribution):
             stretch, y = own if stretch is None else stretch + own, x
         own_events = events - len(self.base_dist.event_shape)
         result = _sum_rightmost(self.base_dist.log_prob(y), own_events)
-        return result if stretch is None else result - stretch
+        return result if stretch is None else -stretch + result
 
     def _backward(self, value: Tensor) -> Tensor:
         for t in reversed(self.transforms):

@@ -179,8 +179,20 @@ class WritePart(Op):
         return BasicIndex.bind(g, index=index).clone()
 
 
+class OneDim(tuple[int, ...]):
+    """What was asked for is one dim, which may be of another size: the node has another name."""
+
+
+class SomeDims(tuple[int, ...]):
+    """What was asked for are several dims."""
+
+
 class Squeeze(Movement):
     """Dims of size 1 removed."""
+
+    def backward_name(self, params):
+        kind = params["dim"].__class__ if params else tuple
+        return "SqueezeBackward" + ("1" if kind is OneDim else "2" if kind is SomeDims else "0")
 
     def eager(self, xp, input, *, dim):
         return input.squeeze(dim)

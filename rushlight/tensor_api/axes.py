@@ -178,18 +178,19 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """
     shape = input._array.shape
     if dim is None:
-        dims = [i for i, n in enumerate(shape) if n == 1]
+        dims = tuple([i for i, n in enumerate(shape) if n == 1])
     elif dim.__class__ is int:
         d = wrap_dim(dim, len(shape))
-        dims = [d] if shape and shape[d] == 1 else []
+        dims = V.OneDim((d,) if shape and shape[d] == 1 else ())
     else:
         asked = [
             wrap_dim(d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))
         ]
         if len(set(asked)) != len(asked):
             raise ShapeError(f"squeeze: dim appears multiple times in {dim}.")
-        dims = [d for d in asked if d < len(shape) and shape[d] == 1]
-    return V.Squeeze.bind(input, dim=tuple(dims))
+        kind = V.SomeDims if isinstance(dim, (tuple, list)) else V.OneDim
+        dims = kind([d for d in asked if d < len(shape) and shape[d] == 1])
+    return V.Squeeze.bind(input, dim=dims)
 
 
 @method

@@ -27,6 +27,17 @@ EXPRESSIONS = {
     "slogdet": lambda t, x: t.linalg.slogdet(x)[1],
     "rfft": lambda t, x: t.fft.rfft(x),
     "linear": lambda t, x: t.nn.functional.linear(t.ones(2, 3), x, t.ones(3, requires_grad=True)),
+    "squeeze": lambda t, x: x[:1].squeeze(),
+    "squeeze one": lambda t, x: x[:1].squeeze(0),
+    "squeeze a long dim": lambda t, x: x.squeeze(-1),
+    "squeeze some": lambda t, x: x[:1].squeeze((0, 1)),
+    "log_prob of a class": lambda t, x: t.distributions.Categorical(x[0].exp()).log_prob(
+        t.tensor(1)
+    ),
+    "log_prob of a coin": lambda t, x: t.distributions.Bernoulli(logits=x).log_prob(t.eye(3)),
+    "entropy of a coin": lambda t, x: t.distributions.Bernoulli(logits=x).entropy(),
+    "log_prob of log-normal": lambda t, x: t.distributions.LogNormal(x, 1.0).log_prob(t.ones(3)),
+    "rsample of Laplace": lambda t, x: t.distributions.Laplace(x, 1.0).rsample(),
     "linear of a row": lambda t, x: t.nn.functional.linear(
         t.ones(3), x, t.ones(3, requires_grad=True)
     ),

@@ -284,6 +284,7 @@ class Compiled:
 
     def keep(self, key: Any, call: Call, guards: list[Guard], out: Any) -> Any:
         """Make a program of a call, for others like it; the call's result."""
+        memory.trim()
         try:
             variant = call.variant(guards)
             out = replayed(call, variant, out)
@@ -294,6 +295,7 @@ class Compiled:
         self.code.handles |= call.trace.required
         self.variants.setdefault(key, []).append(variant)
         self.seen[key] = set()
+        call.trace.forget()
         memory.trim()
         return out
 

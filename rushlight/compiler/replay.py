@@ -12,6 +12,7 @@ for NumPy's arrays in it.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,13 @@ from rushlight.compiler.capture import Call
 from rushlight.compiler.guards import CHANGING, Attributes, Guard, Options
 from rushlight.compiler.held import PLAIN
 from rushlight.compiler.live import Live
-from rushlight.compiler.program import empty_outputs, run_noted
+from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.trace import Trace
 from rushlight.compiler.variant import Variant, turned
 from rushlight.core.generator import Watch, put
 from rushlight.core.tensor import Tensor
 from rushlight.errors import UnforeseenError
+from rushlight.ops.view import owner
 
 
 def replayed(call: Call, variant: Variant, out: Any) -> Any:
@@ -42,10 +44,10 @@ def settled(call: Call, guards: list[Guard], out: Any) -> Any:
     """The result of a traced call of which no program is kept, though one could stand for it: what
     it leaves has the bits of later calls.
     """
-    if call.failure() is not None or not call.matters() or not all(map(foreseen, guards)):
-        return out
-    with contextlib.suppress(Exception):  # of the compiler, which the next call tells of
-        return replayed(call, call.variant([]), out)
+    if call.failure() is None and call.matters() and all(map(foreseen, guards)):
+        with contextlib.suppress(Exception):  # of the compiler, which the next call tells of
+            out = replayed(call, call.variant([]), out)
+    call.trace.forget()
     return out
 
 
@@ -66,26 +68,40 @@ def make_again(
     of the trace; the graph's results, None if it could not. ``draws`` knows where generators of
     random numbers stood before.
     """
-    updated = [trace.memory_of(i) for i, _ in trace.graph.updates]
-    gradients = [leaf._grad._array for leaf in leaves]  # type: ignore[union-attr]
-    targets = [*[t._array for t in made], *updated, *gradients]
-    known = all([type(a) is np.ndarray and a.flags.writeable for a in targets])
+    returned = [t._array for t in made]
+    kept = [trace.memory_of(i) for i, _ in trace.graph.updates]
+    kept += [leaf._grad._array for leaf in leaves]  # type: ignore[union-attr]
+    known = all([type(a) is np.ndarray and a.flags.writeable for a in (*returned, *kept)])
     if not known or trace.written_behind():  # on a GPU nothing is kept
         return None
-    outputs = empty_outputs(trace.graph)
+    inputs = inputs_before(trace)
+    results = [empty(v) for v in trace.graph.results]
+    places = written_in_place(kept, inputs)
     after = draws.now()
     draws.restore()
     try:
-        run_noted(program, inputs_before(trace), outputs)
-    except UnforeseenError:  # it would have decided otherwise
+        run_noted(program, inputs, [*results, *places])
+    except UnforeseenError:  # it would have decided otherwise, and wrote to results at most
         return None
     finally:
         put(after)
-    results = outputs[: len(trace.graph.results)]
-    parts = [*turned(results, trace.turns)[: len(made)], *outputs[len(results) :]]
-    for a, x in zip(targets, parts, strict=True):
-        a[...] = x
+    turns = turned(results, trace.turns)[: len(made)]
+    for a, x in zip((*returned, *kept), (*turns, *places), strict=True):
+        if a is not x:
+            a[...] = x
     return results
+
+
+def written_in_place(arrays: list[Any], inputs: list[Any]) -> list[Any]:
+    """Where a program writes what arrays are to hold: there, or, where others are on that memory
+    or its elements do not lie in rows, in new ones.
+    """
+    known = [a for a in (*arrays, *inputs) if isinstance(a, np.ndarray)]
+    users = Counter([id(owner(a)) for a in known])
+    return [
+        a if a.flags.c_contiguous and users[id(owner(a))] == 1 else np.empty(a.shape, a.dtype)
+        for a in arrays
+    ]
 
 
 def inputs_before(trace: Trace) -> list[Any]:

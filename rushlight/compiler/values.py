@@ -216,6 +216,10 @@ class Values:
         if self.keeps and isinstance(a, np.ndarray):
             self.before[entry.value.number] = a.copy()
 
+    def forget(self) -> None:
+        """Let go of what memory held before the call, which takes as much as that."""
+        self.before.clear()
+
     def written_behind(self) -> bool:
         """Whether the content of inputs changed other than by ops."""
         found = {i.value.number: i for i in self.graph.inputs if i.value.number in self.marks}

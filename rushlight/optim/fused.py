@@ -65,6 +65,7 @@ class Part:
             self.program = pipeline.build(rounded(trace.graph), room=memory.common)
             if optimizer._adds_up:
                 make_again(trace, self.program, [], [], Watch())
+        trace.forget()
 
     def names(self) -> list[Any]:
         """Which tensors the state is."""

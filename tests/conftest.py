@@ -6,6 +6,7 @@ import torch
 
 import rushlight
 from rushlight.compiler import eager, pipeline
+from rushlight.compiler.backends.llvm import recall
 
 pipeline.checking = True  # programs are verified while they are built
 torch.set_num_threads(1)
@@ -20,6 +21,7 @@ def fresh_state():
     numpy.random.seed(0)
     eager._families.clear()  # so that no test uses up the programs of the next
     eager._met.clear()
+    recall.recent.clear()
     yield
     for framework in (rushlight, torch):
         framework.set_default_dtype(framework.float32)

@@ -382,19 +382,19 @@ def test_a_step_of_linear_regression():
 
 
 def test_cached_code_is_found_and_broken_files_are_ignored(tmp_path, monkeypatch):
-    from rushlight.compiler.backends.llvm import jit
+    from rushlight.compiler.backends.llvm import recall
 
     monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path))
-    jit.forget()
+    recall.forget()
     b = Builder()
     b.returns(b.op(math.Exp, b.input(normal(37))))
     check(b)
     (file,) = (tmp_path / "objects").iterdir()
     whole = file.read_bytes()
-    jit.forget()
+    recall.forget()
     check(b)
     file.write_bytes(whole[:100])
-    jit.forget()
+    recall.forget()
     check(b)
     assert file.read_bytes() == whole
 

@@ -32,7 +32,7 @@ def disk(tmp_path, monkeypatch):
         raise AssertionError("a program was lowered")
 
     def begin(lowering=True):
-        jit.forget()
+        recall.forget()
         monkeypatch.setattr(eager, "_table", {})
         monkeypatch.setattr(eager, "_recent", {})
         monkeypatch.setattr(plan.Planner, "__init__", init if lowering else fail)
@@ -217,6 +217,26 @@ def test_what_is_not_kept(disk):
     program = pipeline.build(calls.graph)
     assert not program.native_only
     assert not recall.program_path(calls.graph, []).exists()
+
+
+def test_a_graph_that_was_just_built_is_not_lowered_again(disk, monkeypatch):
+    """Neither where nothing is kept on disk; after many others, or with other numbers, it is."""
+    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", "")
+    for value in (2.0, 3.0):
+        b = scaled(value)
+        pipeline.build(b.graph)
+    monkeypatch.setattr(plan.Planner, "__init__", None)
+    for value in (2.0, 3.0):
+        b = scaled(value)
+        found = outputs_of(b.graph)
+        pipeline.build(b.graph).run(b.arrays, found)
+        assert found[0].tolist() == [value + 1] * 5
+    with pytest.raises(TypeError):
+        pipeline.build(scaled(4.0).graph)
+    monkeypatch.setattr(recall, "MOST_RECENT", 2)
+    recall.remember("another", *recall.recent[recall.name_of(b.graph, [])])
+    with pytest.raises(TypeError):
+        pipeline.build(scaled(2.0).graph)
 
 
 def test_memory_that_is_filled_may_hold_anything(disk):

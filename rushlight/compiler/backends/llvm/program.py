@@ -28,17 +28,22 @@ from rushlight.errors import UnforeseenError
 def build(
     graph: Graph, write: Callable[[], Planner], room: memory.Room | None, kept: bool
 ) -> Native:
-    """A graph's program, of the plan that ``write`` makes, or that was kept on disk."""
+    """A graph's program, of the plan that ``write`` makes, or that was kept: in memory, or, where
+    it may be, on disk.
+    """
     engines = engines_of(graph)
-    found = recall.program(graph, engines) if kept else None
+    name = recall.name_of(graph, engines)
+    found = recall.program(name, kept)
     if found is not None:
         return Native(graph, *found, write, room)
     planner = write()
     kernels = planner.kernels()
     plan, bodies = planner.plan(kernels, engines), jit.machine_code(kernels)
-    if kept:
-        recall.keep_program(graph, engines, plan, bodies)
-    return Native(graph, plan, jit.link(bodies), lambda: planner, room)
+    code = jit.link(bodies)
+    recall.keep_program(name, plan, bodies, code, kept)
+    native = Native(graph, plan, code, lambda: planner, room)
+    native.is_new = True
+    return native
 
 
 class Native:
@@ -50,6 +55,7 @@ class Native:
 
     # nanoseconds: longer programs run without the interpreter's lock, which workers need to wake
     FREELY = 200_000.0
+    is_new = False  # whether it was planned for this, and not kept
 
     def __init__(
         self,

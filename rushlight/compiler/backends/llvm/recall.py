@@ -77,38 +77,74 @@ def launch(fields: dict[str, Any]) -> Launch:
 # Programs, see Note [Programs on disk]
 
 
-def program(graph: Graph, engines: list[Any]) -> tuple[Plan, list[int]] | None:
-    """The plan of a graph and the addresses of its kernels, if they are on disk."""
-    path = program_path(graph, engines)
-    found = None if path is None else disk.load_file(path)
-    if found is None:
-        return None
-    plan, bodies = pickle.loads(found)
-    return plan, jit.link(bodies)
+MOST_RECENT = 16  # programs whose plans are kept in memory
+recent: dict[str, tuple[Plan, list[int]]] = {}  # by their names
 
 
-def keep_program(graph: Graph, engines: list[Any], plan: Plan, bodies: dict[str, bytes]) -> None:
-    """Keep a graph's plan, with the machine code of its kernels."""
+def program(name: str | None, on_disk: bool) -> tuple[Plan, list[int]] | None:
+    """The plan of a graph with a name and the addresses of its kernels, if the graph before was the
+    same, or a recent one, or if they are on disk and may be taken from there.
+    """
+    found = None if name is None else recent.get(name)
+    path = path_of(name) if found is None and on_disk else None
+    body = None if path is None else disk.load_file(path)
+    if name is not None and body is not None:
+        plan, bodies = pickle.loads(body)
+        found = remember(name, plan, jit.link(bodies))
+    return found
+
+
+def remember(name: str, plan: Plan, code: list[int]) -> tuple[Plan, list[int]]:
+    """Keep the plan of a graph with a name in memory: the first two calls of a function mostly do
+    the same.
+    """
+    while len(recent) >= MOST_RECENT:
+        recent.pop(next(iter(recent)), None)
+    recent[name] = plan, code
+    return plan, code
+
+
+def forget() -> None:
+    """Plan and compile, or read from disk, every program anew; what was loaded stays loaded."""
+    recent.clear()
+    jit.forget()
+
+
+def keep_program(
+    name: str | None, plan: Plan, bodies: dict[str, bytes], code: list[int], on_disk: bool
+) -> None:
+    """Keep the plan of a graph with a name, with the machine code of its kernels."""
     calls = any([type(part) is not tuple for part in plan.parts])
     constants = sum([x.nbytes for x in plan.constants if type(x) is not int])
-    if calls or constants > LARGEST:
+    if name is None or calls or constants > LARGEST:
         return
-    path = program_path(graph, engines)
+    remember(name, plan, code)
+    path = path_of(name) if on_disk else None
     if path is not None:
         disk.save(path, pickle.dumps((plan, bodies), pickle.HIGHEST_PROTOCOL))
 
 
-def program_path(graph: Graph, engines: list[Any]) -> Path | None:
-    """Where a graph's program is kept; None for nowhere."""
-    folder = disk.cache_folder()
-    if folder is None or not compiler():
-        return None
+def name_of(graph: Graph, engines: list[Any]) -> str | None:
+    """What tells a graph's program from all others, those of other compilers, too; None where that
+    cannot be told.
+    """
     try:
         text = described(graph, engines)
     except TypeError:
         return None
     about = (compiler(), jit.vector_bits(), sys.version, np.__version__, dtypes.get_default_dtype())
-    return folder / jit.key_of(f"program {about} {text}")
+    return jit.key_of(f"program {about} {text}")
+
+
+def path_of(name: str | None) -> Path | None:
+    """Where the program of a name is kept; None for nowhere."""
+    folder = disk.cache_folder()
+    return None if folder is None or name is None or not compiler() else folder / name
+
+
+def program_path(graph: Graph, engines: list[Any]) -> Path | None:
+    """Where a graph's program is kept; None for nowhere."""
+    return path_of(name_of(graph, engines))
 
 
 def described(graph: Graph, engines: list[Any]) -> str:

@@ -452,7 +452,8 @@ def substitute(holder: Any, values: dict[int, Any]) -> None:
             if id(v) in values:
                 holder[k] = values[id(v)]
     elif issubclass(kind, dict):
-        classes = [c for c in gc.get_referrers(holder) if isinstance(c, type)]
+        users = gc.get_referrers(holder) if "__module__" in holder else []
+        classes = [c for c in users if isinstance(c, type)]
         own = next((c for c in classes if c.__dict__ == holder), None)
         items = list(dict.items(holder))
         if any([id(k) in values for k, _ in items]):

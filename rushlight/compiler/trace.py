@@ -574,13 +574,15 @@ class Trace(Values):
         known |= saved_arrays(results) | {id(r.tensor._array) for r in self.readings}
         if self.failure is not None or not self._outliving(known):
             return
-        gc.collect()  # some may be held by each other only, or by what is no tensor
-        outliving = {id(a) for a in self._outliving(known)}
-        kept = [t for t in living_tensors() if id(t._array) in outliving]
-        if kept and not only_viewed(kept, results):
-            self.failure = (
-                "a tensor made inside it is kept outside, and would be stale after the next call"
-            )
+        for generation in (1, 2):  # some may be held by each other only, or by what is no tensor
+            gc.collect(generation)  # of the young first, which are few
+            outliving = {id(a) for a in self._outliving(known)}
+            kept = [t for t in living_tensors() if id(t._array) in outliving] if outliving else []
+            if not kept or only_viewed(kept, results):
+                return
+        self.failure = (
+            "a tensor made inside it is kept outside, and would be stale after the next call"
+        )
 
     def _outliving(self, known: set[int]) -> list[Any]:
         """Living arrays that ops of the call made, other than those known."""

@@ -1,5 +1,7 @@
 """Settings every test shares: one thread, a known default state, and hardware marks."""
 
+import gc
+
 import numpy
 import pytest
 import torch
@@ -34,3 +36,12 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(skip)
+
+
+def pytest_collection_finish():
+    """Let captures, which look through all objects, and the collector skip the tests themselves
+    and what was imported for them: these are a million objects. Where a test leaves what a capture
+    has to find, it makes that place itself.
+    """
+    gc.collect()
+    gc.freeze()

@@ -271,13 +271,10 @@ def test_code_that_is_not_known_yet_gets_arrays_and_no_marks():
     assert seen == [(np.ndarray, a.tobytes()[:4], np.float32)]
 
 
-class Kept:
-    """Where a function leaves numbers."""
-
-    last, all = 0.0, []
-
-
 def test_numbers_of_a_first_call_that_fails_are_pythons_own():
+    class Kept:
+        last, all = 0.0, []
+
     @rl.compile
     def run(x):
         Kept.last = x.sum().item()

@@ -131,6 +131,7 @@ class Native:
             self.block[k] = address(array)
         own = (self.arena, self.numbers, self.shared, self.entries)
         self.block[slots : slots + 4] = [address(array) for array in own]
+        self.words = memoryview(self.block)  # which takes single words in a third of NumPy's time
 
     def write_table(self, plan: Plan, code: list[int]) -> None:
         """Write down the launches for the runtime, see runtime.py."""
@@ -241,9 +242,10 @@ class Native:
         elements lie in order.
         """
         with self.lock:
-            self.block[: self.given] = at
-            first = self.first_end
-            self.block[first : first + len(outputs)] = [address(a) for a in outputs]
+            for k, place in enumerate(at):
+                self.words[k] = place
+            for k, a in enumerate(outputs, self.first_end):
+                self.words[k] = address(a)
             self.prepare(self.record_address)
             return not self.launch(0, self.count)
 
@@ -293,7 +295,7 @@ class Native:
         pool = workers.acquire(self.scratch_size) if self.parallel else None
         if pool is None:
             failed = self.go(self.record_address, start, stop) != 0
-            if self.record[runtime.MISSED] >= workers.MISSES:
+            if self.record.item(runtime.MISSED) >= workers.MISSES:
                 self.miss()
             return failed
         self.record[runtime.POOL] = pool.address

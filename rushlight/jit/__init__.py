@@ -8,12 +8,15 @@ module's class has to be importable.
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import inspect
 import pickle
+import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator
-from functools import cache
-from types import UnionType
+from types import FunctionType, UnionType
 from typing import Any, Union, get_args, get_origin
 from typing import Final as Final
 
@@ -44,7 +47,7 @@ class ScriptModule(Module):
     @property
     def code(self) -> str:
         """The source of ``forward``."""
-        return inspect.getsource(self._original_class().forward)
+        return _source(self._original_class().forward)
 
     def save(self, f: Any, **kwargs: Any) -> None:
         """Write the module to the file ``f``; see `load`."""
@@ -65,6 +68,43 @@ class ScriptModule(Module):
         return _scripted_text(self, self.original_name, self._traced)
 
 
+class ScriptFunction:
+    """What `script` and `trace` make of a function: a call runs it.
+
+    Args:
+        function: a function of Python.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return str(self.__name__)  # type: ignore[attr-defined]
+
+    @property
+    def code(self) -> str:
+        """The source of the function."""
+        return _source(self.__wrapped__)  # type: ignore[attr-defined]
+
+    def save(self, f: Any, **kwargs: Any) -> None:
+        """Write the function to the file ``f``; see `load`."""
+        _save(self, f)
+
+    def __reduce__(self) -> Any:
+        function = self.__wrapped__  # type: ignore[attr-defined]
+        home = sys.modules.get(function.__module__)
+        named = getattr(home, function.__qualname__, None) is self  # it has the function's name
+        return function.__qualname__ if named else (ScriptFunction, (function,))
+
+    def __repr__(self) -> str:
+        return f"<torch.jit.ScriptFunction object at {hex(id(self))}>"
+
+
 class RecursiveScriptModule(ScriptModule):
     """What `script` makes of a module."""
 
@@ -75,10 +115,13 @@ class TopLevelTracedModule(ScriptModule):
     _traced = True
 
 
-def _scripted_text(module: Any, name: str, traced: bool) -> str:
-    kind = name if traced else "RecursiveScriptModule"
+def _scripted_text(module: Any, name: str, traced: bool, label: str = "") -> str:
+    def under(child: Any) -> bool:
+        return child._traced if isinstance(child, ScriptModule) else traced
+
+    kind = label + (name if traced else "RecursiveScriptModule")
     parts = [
-        f"({n}): {_scripted_text(m, getattr(m, 'original_name', type(m).__name__), traced)}"
+        _scripted_text(m, getattr(m, "original_name", type(m).__name__), under(m), f"({n}): ")
         for n, m in module._modules.items()
         if m is not None
     ]
@@ -88,7 +131,11 @@ def _scripted_text(module: Any, name: str, traced: bool) -> str:
     return f"{kind}(\n  {lines}\n)"
 
 
-@cache
+def _source(function: Any) -> str:
+    return textwrap.dedent(inspect.getsource(function))
+
+
+@functools.cache
 def _scripted_class(base: type, original: type) -> type:
     return type(base.__name__, (base, original), {})
 
@@ -118,7 +165,7 @@ def _warn(name: str) -> None:
 
 
 def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
-    """The function itself, or the module with ``save``: Python runs it.
+    """The function or module with ``save`` and ``code``: Python runs it.
 
     Example:
         >>> import rushlight as torch
@@ -132,7 +179,7 @@ def script(obj: Any, *args: Any, **kwargs: Any) -> Any:
 def _scripted(obj: Any) -> Any:
     if isinstance(obj, Module) and not isinstance(obj, ScriptModule):
         return _under_class(_scripted_class(RecursiveScriptModule, type(obj)), obj)
-    return obj
+    return ScriptFunction(obj) if isinstance(obj, FunctionType) else obj
 
 
 def trace(func: Any, example_inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -146,15 +193,15 @@ def trace(func: Any, example_inputs: Any = None, *args: Any, **kwargs: Any) -> A
 def _traced(func: Any) -> Any:
     if isinstance(func, Module) and not isinstance(func, ScriptModule):
         return _under_class(_scripted_class(TopLevelTracedModule, type(func)), func)
-    return func
+    return ScriptFunction(func) if isinstance(func, FunctionType) else func
 
 
 def freeze(mod: Any, *args: Any, **kwargs: Any) -> Any:
-    """The module, which has to be in evaluation mode."""
+    """A copy of a module in evaluation mode whose parameters need no gradients."""
     _warn("freeze")
     if mod.training:
         raise RuntimeError("jit.freeze: the module is in training mode; call eval() first.")
-    return mod
+    return copy.deepcopy(mod).requires_grad_(False)
 
 
 def optimize_for_inference(mod: Any, *args: Any, **kwargs: Any) -> Any:
@@ -226,7 +273,7 @@ def save(m: Any, f: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def _save(m: Any, f: Any) -> None:
-    obj = m.original() if isinstance(m, ScriptModule) else m
+    obj = m.original() if isinstance(m, ScriptModule) else getattr(m, "__wrapped__", m)
     try:
         serialization.save([isinstance(m, TopLevelTracedModule), obj], f)
     except (AttributeError, pickle.PicklingError) as error:
@@ -247,10 +294,6 @@ def load(f: Any, map_location: Any = None, *args: Any, **kwargs: Any) -> Any:
             "not supported; load a state_dict into a model with load_state_dict."
         ) from error
     return _traced(obj) if traced else _scripted(obj)
-
-
-class ScriptFunction:
-    """A name for ``isinstance``: scripted functions are Python's."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Scripted and traced modules run, share their state, print as torch's, and can be saved."""
 
 import copy
+import pickle
 
 import pytest
 
@@ -92,3 +93,39 @@ def test_marks_from_the_module_of_old():
         assert getattr(_jit_internal, mark)(pool) is pool
     sizes: _jit_internal.BroadcastingList2[int] = 3
     assert torch.jit.isinstance([sizes, 3], _jit_internal.BroadcastingList2[int])
+
+
+@torch.jit.script
+def powers(x, n: int):
+    for _ in range(n):
+        x = x * x
+    return x
+
+
+def plain(x):
+    return x + 1
+
+
+def test_scripted_functions_have_code_and_go_into_files(tmp_path):
+    x = torch.full((2,), 2.0)
+    assert isinstance(powers, torch.jit.ScriptFunction) and powers.name == "powers"
+    assert powers.code.splitlines()[1] == "def powers(x, n: int):"
+    assert powers(x, n=2).tolist() == [16, 16]
+    assert pickle.loads(pickle.dumps(powers)) is powers and copy.deepcopy(powers)(x, 1)[0] == 4
+    traced = torch.jit.trace(plain, x)
+    assert pickle.loads(pickle.dumps(traced))(x).tolist() == [3, 3]
+    traced.save(tmp_path / "plain.pt")
+    assert torch.jit.load(tmp_path / "plain.pt")(x).tolist() == [3, 3]
+    step = torch.compile(lambda x: powers(x, 2) + traced(x))
+    assert [step(x).tolist() for _ in range(3)] == [[19, 19]] * 3
+
+
+def test_traced_parts_of_scripted_modules_are_shown_as_traced():
+    net = torch.jit.script(nn.Sequential(torch.jit.trace(Cell(), torch.ones(1, 2))))
+    assert repr(net).splitlines()[2] == "  (0): Cell("
+
+
+def test_frozen_modules_are_copies_without_gradients():
+    cell = torch.jit.script(Cell().eval())
+    frozen = torch.jit.freeze(cell)
+    assert not frozen(torch.ones(1, 2)).requires_grad and cell(torch.ones(1, 2)).requires_grad

@@ -15,6 +15,7 @@ from rushlight.export import Graph as Graph
 from rushlight.export import ScriptObject as ScriptObject
 from rushlight.export import Value as Value
 from rushlight.nn.modules.module import _parse_to
+from rushlight.tensor_api.random import default_generator as default_generator
 
 _disabled_torch_function_impl = overrides.without_overrides
 DisableTorchFunctionSubclass = overrides.AskNoArguments

@@ -171,8 +171,8 @@ _let_pickle_find_functions()
 # namespaces that are imported when first asked for
 _LAZY = frozenset(
     """
-    _C _VF __config__ __future__ _dynamo _higher_order_ops _inductor _jit_internal _logging
-    _subclasses _tensor _tensor_str _utils
+    _C _VF __config__ __future__ _dynamo _functorch _higher_order_ops _inductor _jit_internal
+    _logging _subclasses _tensor _tensor_str _utils
     accelerator amp ao autograd backends compiler cpu cuda distributed distributions export fft func
     functional futures fx hub jit library linalg masked mps multiprocessing nn onnx optim overrides
     profiler quantization quasirandom random return_types serialization signal sparse special

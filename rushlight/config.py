@@ -38,14 +38,26 @@ class CompileOptions:
     suppress_errors: bool = False  # errors of the compiler never stop a program, either way
     # what PyTorch's programs set, without effect: sizes are always part of a captured program
     accumulated_recompile_limit: int = 256
+    allow_rnn: bool = False
+    allow_unspec_int_on_nn_module: bool = False
     assume_static_by_default: bool = True
     automatic_dynamic_shapes: bool = True
     capture_dynamic_output_shape_ops: bool = False
+    capture_func_transforms: bool = True
     capture_scalar_outputs: bool = False
+    compiled_autograd: bool = False
+    disable: bool = False
     dynamic_shapes: bool = True
     error_on_recompile: bool = False
+    fail_on_recompile_limit_hit: bool = False
+    force_nn_module_property_static_shapes: bool = True
+    force_parameter_static_shapes: bool = True
     guard_nn_modules: bool = True
+    inline_inbuilt_nn_modules: bool = True
     optimize_ddp: bool = True
+    skip_nnmodule_hook_guards: bool = True
+    specialize_float: bool = False
+    specialize_int: bool = False
     verbose: bool = False
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing as _standard
 import multiprocessing.connection as _connection
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from multiprocessing import *  # noqa: F403
@@ -175,3 +176,5 @@ def spawn(
 
 
 __all__ = [name for name in __all__ if name in globals()]
+
+sys.modules[f"{__name__}.spawn"] = sys.modules[__name__]  # PyTorch has a module of that name

@@ -90,10 +90,19 @@ def is_autocast_enabled(device_type: str = "cuda") -> bool:
     return chosen is not None and device_type in PLACES and chosen[PLACES[device_type]] is not None
 
 
-def set_autocast_enabled(device_type: str, enabled: bool, dtype: DType | None = None) -> None:
+def set_autocast_enabled(
+    device_type: str | bool, enabled: bool | None = None, dtype: DType | None = None
+) -> None:
     """Switch autocast in this thread; prefer ``with autocast(...)``. For a GPU nothing changes
-    where there is none.
+    where there is none. The older form has ``enabled`` alone, for a GPU.
     """
+    if isinstance(device_type, bool) and enabled is None:
+        device_type, enabled = "cuda", device_type
+    if not isinstance(device_type, str) or enabled is None:
+        raise TypeError(
+            "set_autocast_enabled() takes a device type and a bool, or a bool alone, but got "
+            f"({device_type!r}, {enabled!r})"
+        )
     if not is_autocast_available(device_type):
         return
     chosen = list(modes.autocast or (None, None))

@@ -21,3 +21,11 @@ class TorchDispatchMode:
 
     def __exit__(self, *exception: Any) -> None:
         pass
+
+
+def is_traceable_wrapper_subclass(t: Any) -> bool:
+    """Whether a tensor is made of others, which programs would save instead: there is no such."""
+    return False
+
+
+is_traceable_wrapper_subclass_type = is_traceable_wrapper_subclass

@@ -108,6 +108,18 @@ def run(folder, *arguments):
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
 
 
+SETTINGS = """
+import torch._dynamo.config
+import torch._functorch.config as functorch_config
+from torch.multiprocessing.spawn import ProcessContext
+
+torch._dynamo.config.cache_size_limit = 64
+functorch_config.donated_buffer = False
+limit, donated = torch._dynamo.config.recompile_limit, torch._functorch.config.donated_buffer
+print(limit, donated, ProcessContext is torch.multiprocessing.ProcessContext)
+"""
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "code").mkdir()
@@ -150,6 +162,12 @@ def test_what_goes_wrong_is_said(folder):
     assert "No module named 'torch.nothing': rushlight" in run(folder, "bad.py").stderr
     (folder / "bad.py").write_text("import torch.nested\n")
     assert "nested tensors are not supported: pad with" in run(folder, "bad.py").stderr
+
+
+def test_settings_are_modules(folder):
+    (folder / "program.py").write_text(SETTINGS)
+    done = run(folder, "program.py")
+    assert done.stdout == "64 False True\n", done.stderr
 
 
 def test_functorch(folder):

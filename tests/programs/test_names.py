@@ -1,12 +1,15 @@
 """NumPy's argument names, which textbook programs use: axis for dim and keepdims for keepdim."""
 
 import dataclasses
+import importlib
 import pickle
+import warnings
 
 import pytest
 import torch
 
 import rushlight as rl
+from rushlight.config import compile_options
 
 CALLS = {
     "sum": lambda t, x: x.sum(axis=1, keepdims=True),
@@ -53,13 +56,50 @@ def test_what_libraries_on_torch_call():
 def test_the_capture_can_be_set_up_as_in_torch():
     import torch._dynamo
 
-    ours = dataclasses.asdict(rl._dynamo.config)
-    assert {name: getattr(torch._dynamo.config, name) for name in ours} == ours
+    ours = dataclasses.asdict(compile_options)
+    with warnings.catch_warnings(action="ignore"):  # some are deprecated
+        assert {name: getattr(torch._dynamo.config, name) for name in ours} == ours
     rl._dynamo.config.verbose = False
     rl._dynamo.mark_dynamic(rl.ones(3), 0, min=2)
     assert rl._dynamo.reset is rl.compiler.reset and rl.compiler.allow_in_graph(len) is len
     assert rl.compiler.is_exporting() is torch.compiler.is_exporting() is False
     assert rl.compiler.cudagraph_mark_step_begin() is None
+
+
+def test_settings_are_modules(monkeypatch):
+    importlib.import_module("rushlight._dynamo.config").verbose = True
+    assert compile_options.verbose and rl._dynamo.config.verbose
+    monkeypatch.setattr(rl._dynamo.config, "verbose", False)
+    assert not compile_options.verbose
+    with pytest.raises(AttributeError):
+        rl._dynamo.config.log_level = 1  # PyTorch's has no such setting either
+
+    theirs = importlib.import_module("torch._functorch.config")
+    ours = importlib.import_module("rushlight._functorch.config")
+    names = [name for name in vars(ours) if not name.startswith("_")]
+    assert {n: getattr(ours, n) for n in names} == {n: getattr(theirs, n) for n in names}
+    assert rl._functorch.config is ours
+
+    theirs = importlib.import_module("torch.utils.deterministic")
+    ours = importlib.import_module("rushlight.utils.deterministic")
+    assert ours.fill_uninitialized_memory is theirs.fill_uninitialized_memory
+
+
+def test_small_names_that_programs_import():
+    spawn = importlib.import_module("rushlight.multiprocessing.spawn")
+    assert spawn.spawn is rl.multiprocessing.spawn and callable(spawn.spawn)
+    assert rl._C.default_generator is rl.default_generator
+    wrapped = torch.utils._python_dispatch.is_traceable_wrapper_subclass(torch.ones(1))
+    ours = importlib.import_module("rushlight.utils._python_dispatch")
+    assert ours.is_traceable_wrapper_subclass(rl.ones(1)) is wrapped is False
+
+
+def test_autocast_is_switched_in_the_older_form():
+    for t in (torch, rl):
+        assert t.set_autocast_enabled(False) is None
+        assert not t.is_autocast_enabled()
+        with pytest.raises(TypeError):
+            t.set_autocast_enabled("cpu")
 
 
 def test_settings_of_the_code_generator():

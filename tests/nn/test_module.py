@@ -607,3 +607,26 @@ def test_members_of_names_that_the_class_has(twin):
         ]  # fmt: skip
 
     twin(program)
+
+
+def test_a_transposed_convolution_of_the_users_own(twin):
+    def program(t, nn):
+        class Scaled(nn.ConvTranspose2d):
+            def forward(self, input, output_size=None):
+                own = self.stride, self.padding, self.kernel_size, 2, self.dilation
+                end = self._output_padding(input, output_size, *own)
+                weight = self.weight * 2
+                return nn.functional.conv_transpose2d(
+                    input, weight, self.bias, self.stride, self.padding, end
+                )
+
+        t.manual_seed(0)
+        layer = Scaled(2, 3, 3, stride=2)
+        kind = nn.modules.conv._ConvTransposeNd
+        free = kind._output_padding(None, t.ones(1, 1, 4), (8,), (2,), (1,), (3,), 1)
+        return (
+            layer(t.ones(1, 2, 4, 4)), layer(t.ones(1, 2, 4, 4), (10, 9)), list(free),
+            [isinstance(m, kind) for m in (layer, nn.ConvTranspose1d(1, 1, 1), nn.Conv2d(1, 1, 1))],
+        )  # fmt: skip
+
+    twin(program)

@@ -284,7 +284,7 @@ class Conv3d(_Conv):
         return F.conv3d(input, weight, bias, self.stride, padding, self.dilation, self.groups)
 
 
-class _ConvTranspose(_ConvNd):
+class _ConvTransposeNd(_ConvNd):
     """What transposed convolutions share."""
 
     transposed = True
@@ -321,14 +321,24 @@ class _ConvTranspose(_ConvNd):
             dtype,
         )
 
-    def _output_padding(self, input: Tensor, output_size: Any) -> Any:
+    def _output_padding(
+        self,
+        input: Tensor,
+        output_size: Any,
+        stride: Any,
+        padding: Any,
+        kernel_size: Any,
+        num_spatial_dims: int,
+        dilation: Any = None,
+    ) -> Any:
         """How much to add at the end so that the output is of `output_size`.
 
-        A stride above 1 lets several sizes lead to one; this chooses among those.
+        A stride above 1 lets several sizes lead to one; this chooses among those. The arguments are
+        PyTorch's, for layers of one's own that call it.
         """
         if output_size is None:
             return self.output_padding
-        dims = self.spatial_dims
+        dims = num_spatial_dims
         wanted = tuple(output_size)
         if len(wanted) == input.dim():
             wanted = wanted[-dims:]
@@ -341,14 +351,14 @@ class _ConvTranspose(_ConvNd):
             (n - 1) * s - 2 * p + d * (k - 1) + 1
             for n, s, p, d, k in zip(
                 input.size()[-dims:],
-                self.stride,
-                self.padding,
-                self.dilation,
-                self.kernel_size,
+                stride,
+                padding,
+                dilation or (1,) * dims,
+                kernel_size,
                 strict=True,
             )
         ]
-        largest = [n + s - 1 for n, s in zip(smallest, self.stride, strict=True)]
+        largest = [n + s - 1 for n, s in zip(smallest, stride, strict=True)]
         if any(not a <= n <= b for a, n, b in zip(smallest, wanted, largest, strict=True)):
             raise ValueError(
                 f"requested an output size of {wanted}, but valid sizes range from {smallest} to "
@@ -356,8 +366,13 @@ class _ConvTranspose(_ConvNd):
             )
         return tuple(n - a for n, a in zip(wanted, smallest, strict=True))
 
+    def _padding_at_end(self, input: Tensor, output_size: Any) -> Any:
+        """The same of this layer."""
+        own = self.stride, self.padding, self.kernel_size, self.spatial_dims, self.dilation
+        return self._output_padding(input, output_size, *own)
 
-class ConvTranspose1d(_ConvTranspose):
+
+class ConvTranspose1d(_ConvTransposeNd):
     """The gradient of `Conv1d` with respect to its input, used as a layer that makes sequences
     longer.
 
@@ -392,13 +407,13 @@ class ConvTranspose1d(_ConvTranspose):
             self.bias,
             self.stride,
             self.padding,
-            self._output_padding(input, output_size),
+            self._padding_at_end(input, output_size),
             self.groups,
             self.dilation,
         )
 
 
-class ConvTranspose2d(_ConvTranspose):
+class ConvTranspose2d(_ConvTransposeNd):
     """The gradient of `Conv2d` with respect to its input, used as a layer that makes images larger.
 
     Arguments as `ConvTranspose1d`, with two sizes. `forward` also takes the output's size.
@@ -420,13 +435,13 @@ class ConvTranspose2d(_ConvTranspose):
             self.bias,
             self.stride,
             self.padding,
-            self._output_padding(input, output_size),
+            self._padding_at_end(input, output_size),
             self.groups,
             self.dilation,
         )
 
 
-class ConvTranspose3d(_ConvTranspose):
+class ConvTranspose3d(_ConvTransposeNd):
     """The gradient of `Conv3d` with respect to its input, used as a layer that makes volumes
     larger.
 
@@ -448,7 +463,7 @@ class ConvTranspose3d(_ConvTranspose):
             self.bias,
             self.stride,
             self.padding,
-            self._output_padding(input, output_size),
+            self._padding_at_end(input, output_size),
             self.groups,
             self.dilation,
         )

@@ -73,7 +73,7 @@ def check_on_cpu(device: Any) -> None:
 
 
 def sparse_coo_tensor(
-    indices: Any,
+    indices: Any = None,
     values: Any = None,
     size: Any = None,
     *,
@@ -110,6 +110,11 @@ def sparse_coo_tensor(
     """
     check_on_cpu(device)
     if values is None:
+        if indices is None and size is None:
+            raise TypeError(
+                "sparse_coo_tensor: expected indices and values, or the size of a tensor without "
+                "entries, but got neither."
+            )
         shape = shape_of((indices if size is None else size,), "sparse_coo_tensor")
         return no_entries(shape, numpy_dtype(dtype, dtypes.default.float), requires_grad)
     values = as_values(values, dtype)

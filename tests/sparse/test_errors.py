@@ -9,6 +9,7 @@ from tests.sparse.common import operands
 
 BOTH = {
     "more values than indices": lambda o: o.lib.sparse_coo_tensor([[0, 1]], [1.0, 2.0, 3.0], (3,)),
+    "neither indices nor a size": lambda o: o.lib.sparse_coo_tensor(),
     "a dim too many": lambda o: o.lib.sparse_coo_tensor([[0, 1]], [1.0, 2.0], (3, 3)),
     "dense sizes": lambda o: o.lib.sparse_coo_tensor([[0, 1]], o.lib.ones(2, 4), (3, 3)),
     "index too large": lambda o: o.lib.sparse_coo_tensor(

@@ -45,6 +45,7 @@ CALLS = {
     "of lists": lambda o: o.lib.sparse_coo_tensor([[0, 1], [1, 0]], [1.0, 2.0]),
     "of a dtype": lambda o: o.lib.sparse_coo_tensor([[0, 1]], [1, 2], (3,), dtype=o.lib.float32),
     "of a size": lambda o: o.lib.sparse_coo_tensor((2, 3)),
+    "of a named size": lambda o: o.lib.sparse_coo_tensor(size=(2, 3), dtype=o.lib.int64),
     "of no entries": lambda o: o.lib.sparse_coo_tensor(
         o.lib.zeros(2, 0, dtype=o.lib.int64), o.lib.zeros(0), (2, 3)
     ),

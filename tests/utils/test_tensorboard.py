@@ -87,8 +87,11 @@ def test_scalars_text_and_steps(tmp_path):
         writer.add_scalars("both", {"a": 1, "b": 2.0}, 7)
         with pytest.raises(AssertionError):
             writer.add_scalar("bad", rl.ones(2))
+        with pytest.raises(NotImplementedError, match="array or number, but got list"):
+            writer.add_scalar("bad", [1.0])
+        writer.add_scalar("half", rl.tensor(1.5, dtype=rl.bfloat16))
     found, steps = values(tmp_path)
-    assert found["loss"][2] == [1.5]
+    assert found["loss"][2] == found["half"][2] == [1.5]
     assert steps["loss"] == 3
     tensor = decode(found["exact"][8][0])
     assert struct.unpack("<d", tensor[6][0]) == (1 / 3,)

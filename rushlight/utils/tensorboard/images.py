@@ -9,11 +9,24 @@ from typing import Any
 import numpy as np
 
 from rushlight.core.tensor import Tensor
+from rushlight.dtypes import bfloat16
 
 
 def to_numpy(x: Any) -> Any:
-    """A tensor, array or number as an array."""
-    return x.detach().numpy() if isinstance(x, Tensor) else np.asarray(x)
+    """A tensor, array or number as an array.
+
+    Raises:
+        NotImplementedError: anything else. Programs that log whatever they have pass over it.
+    """
+    if isinstance(x, Tensor):
+        x = x.detach().cpu()
+        return (x.half() if x._array.dtype == bfloat16 else x).numpy()
+    if isinstance(x, np.ndarray) or np.isscalar(x):
+        return np.asarray(x)
+    raise NotImplementedError(
+        f"expected a tensor, NumPy array or number, but got {type(x).__name__}; "
+        "make it one with torch.tensor(x)."
+    )
 
 
 def to_pixels(image: Any, dataformats: str) -> Any:

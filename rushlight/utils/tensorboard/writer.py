@@ -275,7 +275,7 @@ class SummaryWriter:
         """A precision-recall curve given by its numbers."""
         rows = [true_positive_counts, false_positive_counts, true_negative_counts]
         rows += [false_negative_counts, precision, recall]
-        summary = summaries.curve(tag, np.stack([to_numpy(r) for r in rows]))
+        summary = summaries.curve(tag, np.stack([np.asarray(r) for r in rows]))
         self._add(summary, global_step, walltime)
 
     def add_hparams(

@@ -11,26 +11,10 @@ from rushlight.core.tensor import INPUT, Tensor, alias, new_link
 from rushlight.errors import GraphError
 from rushlight.ops.copy import Clone
 from rushlight.ops.create import zeros
-from rushlight.tensor_api.graph import backward_from, positions
+from rushlight.tensor_api.graph import as_tuple, backward_from, paired_gradients, positions
 from rushlight.tensor_api.joining import stack
 
 __all__: list[str] = []
-
-
-def as_tuple(x: Any) -> tuple[Any, ...]:
-    """One tensor, or a sequence of them, as a tuple."""
-    return (x,) if isinstance(x, (Tensor, GradientEdge)) or x is None else tuple(x)
-
-
-def paired_gradients(outputs: tuple[Any, ...], grads: Any) -> tuple[Any, ...]:
-    """One gradient (or None) per output."""
-    given = as_tuple(grads) if grads is not None else (None,) * len(outputs)
-    if len(given) != len(outputs):
-        raise GraphError(
-            f"got {len(outputs)} tensors and {len(given)} gradients; give one gradient (or None) "
-            "per tensor."
-        )
-    return given
 
 
 def backward(

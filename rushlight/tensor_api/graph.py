@@ -31,6 +31,22 @@ def positions(inputs: Any) -> list[Any]:
     return found
 
 
+def as_tuple(x: Any) -> tuple[Any, ...]:
+    """One tensor, or a sequence of them, as a tuple."""
+    return (x,) if isinstance(x, (Tensor, GradientEdge)) or x is None else tuple(x)
+
+
+def paired_gradients(outputs: tuple[Any, ...], grads: Any) -> tuple[Any, ...]:
+    """One gradient (or None) per output."""
+    given = as_tuple(grads) if grads is not None else (None,) * len(outputs)
+    if len(given) != len(outputs):
+        raise GraphError(
+            f"got {len(outputs)} tensors and {len(given)} gradients; give one gradient (or None) "
+            "per tensor."
+        )
+    return given
+
+
 @method
 def backward(
     self: Tensor,
@@ -42,8 +58,8 @@ def backward(
     """Add the gradient of this tensor with respect to the graph's leaves to their ``grad``.
 
     Args:
-        gradient: the gradient to start with, of this tensor's shape; may be left out for one
-            element.
+        gradient: the gradient to start with, of this tensor's shape, also in a list; may be left
+            out for one element.
         retain_graph: keep what was saved, so that backward can run again; by default as
             ``create_graph``.
         create_graph: record the backward pass, for higher derivatives.
@@ -61,7 +77,10 @@ def backward(
     """
     replaced = replacement.of()
     if replaced is None:
-        backward_from([self], [gradient], retain_graph, create_graph, inputs)
+        given = (
+            paired_gradients((self,), gradient) if type(gradient) in (list, tuple) else (gradient,)
+        )
+        backward_from((self,), given, retain_graph, create_graph, inputs)
     else:
         replaced(self, gradient, retain_graph, create_graph, inputs=inputs)
 

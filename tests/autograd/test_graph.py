@@ -27,6 +27,18 @@ def test_an_edge_stands_for_its_tensor(lib):
 
 
 @LIBRARIES
+def test_the_gradient_of_a_tensor_may_come_in_a_list(lib):
+    x = lib.ones(2, requires_grad=True)
+    for given in ([lib.tensor(2.0)], (lib.tensor(3.0),), [None]):
+        x.sum().backward(given)
+    assert x.grad.tolist() == [6.0, 6.0]
+    with pytest.raises(RuntimeError, match="got 1 tensors and 0 gradients"):
+        x.sum().backward([])
+    with pytest.raises(TypeError):
+        x.sum().backward(3.0)
+
+
+@LIBRARIES
 def test_no_edge_without_gradient(lib):
     with pytest.raises(RuntimeError, match="does not require gradients"):
         lib.autograd.graph.get_gradient_edge(lib.ones(2))

@@ -46,7 +46,8 @@ from rushlight.ops.copy import Copy
 from rushlight.ops.view import owner
 
 RAISED_BY_NUMBERS = (ArithmeticError, ValueError)  # as by a division by zero
-MOST_ARMED = 8  # times in a row that an entry is made which no call then takes
+ENTRY = 4  # calls that take an entry make up for the time that it takes to make one
+MOST_VAIN = 32  # calls to be made up for, until entries are made less often
 HELD = 2  # references to what only one place and getrefcount's argument refer to
 
 
@@ -145,7 +146,7 @@ class Variant:
         self.buffers = Buffers(self.leaves, self.graph.fresh)
         self.entry: Any = None
         self.armed = 0  # how often buffers had been renewed when the entry was made
-        self.vain = 0  # entries in a row that no call took
+        self.vain = 0  # calls that entries have to make up for
         self.changes: list[Place | Memory | Wanting] = []  # of the last results
         self.moving: list[Tensor] = []  # tensors that get other memory
         self.lock = threading.Lock()  # from checks to results: buffers belong to one call
@@ -403,9 +404,13 @@ class Variant:
         self, args: tuple[Any, ...], mode: Any, places: list[Place], tagged: bool, given: Given
     ) -> None:
         """Let calls like this one go straight to the program."""
-        self.vain += 1
-        if not self.may_enter or self.vain > MOST_ARMED:
+        self.entry = None  # whose addresses this call may have replaced
+        if not self.may_enter:
             return
+        if self.vain > MOST_VAIN:
+            self.vain -= 1
+            return
+        self.vain += ENTRY
         self.places, values = places, [p.get() for p in places]
         self.kinds = [*map(form, values)]
         leaves: list[Any] = []
@@ -469,7 +474,8 @@ class Variant:
                 if number < 0 or not entry.whole:
                     number = self.finish(number, args)
                 if number >= 0:
-                    self.vain = 0
+                    if self.vain:
+                        self.vain -= 1
                     for c, writes in self.counting:
                         c.value += writes
                     arrays = self.sets[number]

@@ -226,3 +226,20 @@ def test_state_with_gaps_is_copied_for_each_call(monkeypatch):
     row.mul_(10)
     for _ in range(2):
         assert run(rl.ones(2, 3)).tolist() == [[1.0, 11.0, 21.0]] * 2
+
+
+def test_an_entry_does_not_outlive_what_it_was_made_for():
+    """Where none is made anew, as too many were in vain, a call has put other memory in place."""
+    w = rl.ones(3)
+    run = rl.compile(lambda x: x * w)
+    for _ in range(4):
+        run(rl.ones(3))
+    ((variant,),) = run._compiled.variants.values()
+    before, variant.vain = w.data, 1000
+    w.data = rl.full((3,), 2.0)
+    assert run(rl.ones(3)).tolist() == [2.0] * 3
+    w.data = before
+    assert run(rl.ones(3)).tolist() == [1.0] * 3
+    for _ in range(1000):  # it is tried again
+        run(rl.ones(3))
+    assert run._compiled.last is variant

@@ -125,6 +125,11 @@ class AvgPool(Op):
     compiled = True
     label = "AvgPool2D"
 
+    def backward_name(self, params):
+        """A line is pooled as an image of one row."""
+        dims = len(params["kernel"]) if params else 2
+        return "SqueezeBackward1" if dims == 1 else f"AvgPool{dims}DBackward0"
+
     def eager(self, xp, input, *, out, kernel, stride, padding, include_pad, divisor, after):
         if input.size < LEAST:
             table = means_of(input.shape, out, kernel, stride, padding, include_pad, divisor, after)

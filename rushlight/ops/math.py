@@ -110,6 +110,9 @@ class Log1p(Analytic):
     compiled = True
     ufunc = np.log1p
 
+    def backward_name(self, params):
+        return "Log1PBackward0"
+
     def scalar(self, s, input):
         return s.log1p(input)
 

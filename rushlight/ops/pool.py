@@ -170,6 +170,11 @@ class MaxPool(Op):
     outputs = ("values", "taps")
     label = "MaxPool2DWithIndices"
 
+    def backward_name(self, params):
+        """A line is pooled as an image of one row."""
+        dims = len(params["kernel"]) if params else 2
+        return "SqueezeBackward1" if dims == 1 else f"MaxPool{dims}DWithIndicesBackward0"
+
     def eager(self, xp, input, *, out, kernel, stride, padding, dilation):
         found = max_windows(widened(input), out, kernel, stride, padding, dilation, True)
         return in_dtype(found[0], input.dtype), found[1]

@@ -114,6 +114,9 @@ class Pick(Op):
 
     label = "UpsampleNearest"
 
+    def backward_name(self, params):
+        return f"UpsampleNearest{len(params['indices']) if params else 2}DBackward0"
+
     def eager(self, xp, input, *, indices):
         for dim, index in enumerate(indices, -len(indices)):
             input = input.take(index, dim)

@@ -38,6 +38,22 @@ EXPRESSIONS = {
     "entropy of a coin": lambda t, x: t.distributions.Bernoulli(logits=x).entropy(),
     "log_prob of log-normal": lambda t, x: t.distributions.LogNormal(x, 1.0).log_prob(t.ones(3)),
     "rsample of Laplace": lambda t, x: t.distributions.Laplace(x, 1.0).rsample(),
+    "clamp": lambda t, x: x.clamp(0, 1),
+    "clamp from below": lambda t, x: x.clamp(min=0),
+    "log1p": lambda t, x: x.log1p(),
+    **{
+        f"{kind}_pool{n}d": lambda t, x, kind=kind, n=n: getattr(
+            t.nn.functional, f"{kind}_pool{n}d"
+        )(x[0].view(1, 1, *[1] * (n - 1), 3).expand(1, 1, *[3] * n), 2)
+        for kind in ("max", "avg")
+        for n in (1, 2, 3)
+    },
+    **{
+        f"nearest, {n} dims": lambda t, x, n=n: t.nn.functional.interpolate(
+            x[0].view(1, 1, *[1] * (n - 1), 3), scale_factor=2
+        )
+        for n in (1, 2, 3)
+    },
     "linear of a row": lambda t, x: t.nn.functional.linear(
         t.ones(3), x, t.ones(3, requires_grad=True)
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rushlight import tensor_api as T
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
@@ -41,8 +42,17 @@ class Variable(metaclass=_VariableMeta):
 
     _execution_engine = Engine()
 
-    def __new__(cls, data: Tensor, requires_grad: bool = False, volatile: bool = False) -> Any:
-        """A tensor on the memory of ``data``."""
+    def __new__(
+        cls, data: Tensor | None = None, requires_grad: bool = False, volatile: bool = False
+    ) -> Any:
+        """A tensor on the memory of ``data``; an empty one without."""
+        if data is None:
+            data = T.empty(0)
+        if not isinstance(data, Tensor):
+            raise TypeError(
+                f"Variable data has to be a tensor, but got {type(data).__name__}: make one with "
+                "torch.tensor."
+            )
         if volatile:
             warn_user("volatile has no effect any more: compute under torch.no_grad().")
         return data.detach().requires_grad_(requires_grad)

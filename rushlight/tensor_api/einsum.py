@@ -34,7 +34,9 @@ def einsum(*args: Any) -> Tensor:
     for operand, term, needed in zip(operands[1:], terms[1:], later[1:], strict=True):
         other, others = einsum_sum(*einsum_diagonal(operand, term), needed.union(have))
         result, have = einsum_pair(result, have, other, others, needed)
-    return result if have == output else result.permute([have.index(c) for c in output])
+    if have == output and result is not operands[0]:
+        return result
+    return result.permute([have.index(c) for c in output])  # a view, of the operand itself too
 
 
 @functools.lru_cache(maxsize=256)

@@ -80,3 +80,21 @@ def test_numbers_of_reductions(lib):
 
 def test_private_names_of_vision():
     assert rushlight.vision._is_tracing() is False
+
+
+@LIBRARIES
+def test_what_a_variable_takes(lib):
+    assert lib.autograd.Variable().tolist() == lib.autograd.Variable(None).tolist() == []
+    for data in ([1, 2], 1):
+        with pytest.raises(TypeError, match="Variable data has to be a tensor, but got"):
+            lib.autograd.Variable(data)
+
+
+@pytest.mark.parametrize("equation", ["ij->ij", "ij", "..."])
+@LIBRARIES
+def test_einsum_gives_another_tensor_on_the_same_memory(lib, equation):
+    x = lib.ones(2, 2, requires_grad=True)
+    y = lib.einsum(equation, x)
+    assert y is not x and y.data_ptr() == x.data_ptr() and not y.is_leaf
+    y.sum().backward()
+    assert x.grad.tolist() == [[1.0, 1.0]] * 2

@@ -66,22 +66,22 @@ class MultivariateNormal(Distribution):
         setattr(self, name, matrix.expand((*batch, -1, -1)))
         self.loc = loc.expand((*batch, -1))
         super().__init__(batch, self.loc.shape[-1:], validate_args=validate_args)
-        self._factor = factor_of(name, matrix)
+        self._unbroadcasted_scale_tril = factor_of(name, matrix)  # libraries read it by this name
 
     @lazy_property
     def scale_tril(self) -> Tensor:
         """Lower Cholesky factor of the covariance."""
-        return self._wide(self._factor)
+        return self._wide(self._unbroadcasted_scale_tril)
 
     @lazy_property
     def covariance_matrix(self) -> Tensor:
         """Expected product of two coordinates' distances from the mean."""
-        return self._wide(self._factor @ self._factor.mT)
+        return self._wide(self._unbroadcasted_scale_tril @ self._unbroadcasted_scale_tril.mT)
 
     @lazy_property
     def precision_matrix(self) -> Tensor:
         """Inverse of the covariance."""
-        return self._wide(inverse_of(self._factor))
+        return self._wide(inverse_of(self._unbroadcasted_scale_tril))
 
     def _wide(self, matrix: Tensor) -> Tensor:
         return matrix.expand(self._batch_shape + self._event_shape + self._event_shape)
@@ -96,24 +96,24 @@ class MultivariateNormal(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        squares = self._factor.square().sum(-1)
+        squares = self._unbroadcasted_scale_tril.square().sum(-1)
         return squares.expand(self._batch_shape + self._event_shape)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         noise = _standard_normal(
             self._extended_shape(sample_shape), self.loc.dtype, self.loc.device
         )
-        return self.loc + matrix_times_vector(self._factor, noise)
+        return self.loc + matrix_times_vector(self._unbroadcasted_scale_tril, noise)
 
     @checked
     def log_prob(self, value: Tensor) -> Tensor:
         constant = self._event_shape[0] * math.log(2 * math.pi)
-        distance = squared_length(self._factor, value - self.loc)
-        return -0.5 * (constant + distance) - half_log_det(self._factor)
+        distance = squared_length(self._unbroadcasted_scale_tril, value - self.loc)
+        return -0.5 * (constant + distance) - half_log_det(self._unbroadcasted_scale_tril)
 
     def entropy(self) -> Tensor:
         constant = 0.5 * self._event_shape[0] * (1.0 + math.log(2 * math.pi))
-        return (constant + half_log_det(self._factor)).expand(self._batch_shape)
+        return (constant + half_log_det(self._unbroadcasted_scale_tril)).expand(self._batch_shape)
 
 
 def one_matrix(covariance: Any, precision: Any, factor: Any) -> tuple[str, Tensor]:

@@ -68,7 +68,7 @@ class Wishart(ExponentialFamily):
                 "Low df values detected: singular samples are likely to occur for ndim - 1 < df < "
                 "ndim."
             )
-        self._factor = factor_of(name, matrix)
+        self._unbroadcasted_scale_tril = factor_of(name, matrix)  # libraries read it by this name
 
     @property
     def arg_constraints(self) -> dict[str, Any]:
@@ -83,17 +83,17 @@ class Wishart(ExponentialFamily):
     @lazy_property
     def scale_tril(self) -> Tensor:
         """Lower Cholesky factor of the vectors' covariance."""
-        return self._wide(self._factor)
+        return self._wide(self._unbroadcasted_scale_tril)
 
     @lazy_property
     def covariance_matrix(self) -> Tensor:
         """The vectors' covariance."""
-        return self._wide(self._factor @ self._factor.mT)
+        return self._wide(self._unbroadcasted_scale_tril @ self._unbroadcasted_scale_tril.mT)
 
     @lazy_property
     def precision_matrix(self) -> Tensor:
         """Its inverse."""
-        return self._wide(inverse_of(self._factor))
+        return self._wide(inverse_of(self._unbroadcasted_scale_tril))
 
     def _wide(self, matrix: Tensor) -> Tensor:
         return matrix.expand(self._batch_shape + self._event_shape)
@@ -130,7 +130,7 @@ class Wishart(ExponentialFamily):
         flat = diagonal.diag_embed().reshape(shape[:-2] + (d * d,))
         at = (rows * d + columns).expand(below.shape)
         noise = flat.scatter(-1, at, below).reshape(shape)
-        factor = self._factor @ noise
+        factor = self._unbroadcasted_scale_tril @ noise
         return factor @ factor.mT
 
     def rsample(self, sample_shape: Any = (), max_try_correction: int | None = None) -> Tensor:
@@ -154,16 +154,20 @@ class Wishart(ExponentialFamily):
     def log_prob(self, value: Tensor) -> Tensor:
         df, d = self.df, self._event_shape[-1]
         half = 0.5 * df
-        product = solve_lower(self._factor, value)
-        trace = solve_lower(self._factor, product.mT).diagonal(dim1=-2, dim2=-1).sum(-1)
-        constant = half * d * math.log(2.0) + df * half_log_det(self._factor)
+        product = solve_lower(self._unbroadcasted_scale_tril, value)
+        trace = (
+            solve_lower(self._unbroadcasted_scale_tril, product.mT)
+            .diagonal(dim1=-2, dim2=-1)
+            .sum(-1)
+        )
+        constant = half * d * math.log(2.0) + df * half_log_det(self._unbroadcasted_scale_tril)
         constant = constant + T.mvlgamma(half, p=d)
         return 0.5 * (df - d - 1) * T.slogdet(value)[1] - 0.5 * trace - constant
 
     def entropy(self) -> Tensor:
         df, d = self.df, self._event_shape[-1]
         half = 0.5 * df
-        log_det = 2 * half_log_det(self._factor)
+        log_det = 2 * half_log_det(self._unbroadcasted_scale_tril)
         return (
             0.5 * (d + 1) * (log_det + d * math.log(2.0))
             + T.mvlgamma(half, p=d)

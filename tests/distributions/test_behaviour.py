@@ -241,3 +241,11 @@ def test_continuous_bernoulli_of_any_logit(logit):
         return [float(x) for x in found]
 
     assert values(rl) == pytest.approx(values(torch), rel=1e-4, abs=1e-6)
+
+
+def test_a_subclass_reads_the_factor_as_given():
+    for lib in (rl, torch):
+        found = lib.distributions.MultivariateNormal(lib.zeros(3, 2), 4 * lib.eye(2))
+        assert found.scale_tril.shape == (3, 2, 2)
+        factor = found.expand((5, 3))._unbroadcasted_scale_tril
+        assert factor.tolist() == [[2.0, 0.0], [0.0, 2.0]]

@@ -137,8 +137,8 @@ def _multivariate_normal(p: Any, q: Any) -> Tensor:
         )
     off = q.loc - p.loc
     if isinstance(q, MultivariateNormal):
-        trace = solve_lower(q._factor, p.scale_tril).square().sum((-2, -1))
-        distance = squared_length(q._factor, off)
+        trace = solve_lower(q._unbroadcasted_scale_tril, p.scale_tril).square().sum((-2, -1))
+        distance = squared_length(q._unbroadcasted_scale_tril, off)
     else:
         trace = (q.precision_matrix * p.covariance_matrix).sum((-2, -1))
         distance = q._squared_length(off)

@@ -183,6 +183,7 @@ _LAZY = frozenset(
 _IN_NAMESPACE = {
     "_C": "DeviceObjType PyTorchFileReader",
     "jit": "ScriptModule",
+    "jit.annotations": "TensorType",
     "_higher_order_ops.control_flow": "cond while_loop",
     "amp": """
         autocast GradScaler get_autocast_dtype set_autocast_dtype is_autocast_enabled

@@ -1,7 +1,33 @@
 """Types that scripted code is annotated with."""
 
+from __future__ import annotations
+
 from typing import Any as Any
+from typing import ClassVar
 from typing import Dict as Dict  # noqa: UP035  programs import these old names from here
 from typing import List as List  # noqa: UP035
 from typing import Optional as Optional
 from typing import Tuple as Tuple  # noqa: UP035
+
+
+class TensorType:
+    """What scripted code calls the type of tensors; ``TensorType.get()`` is the only one.
+
+    Libraries annotate arguments with the class.
+    """
+
+    _only: ClassVar[TensorType]
+
+    def __init__(self) -> None:
+        raise TypeError("TensorType: there is one only, which TensorType.get() returns.")
+
+    def __repr__(self) -> str:
+        return "Tensor"
+
+    @classmethod
+    def get(cls) -> TensorType:
+        """The type."""
+        return cls._only
+
+
+TensorType._only = object.__new__(TensorType)

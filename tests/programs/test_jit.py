@@ -129,3 +129,10 @@ def test_frozen_modules_are_copies_without_gradients():
     cell = torch.jit.script(Cell().eval())
     frozen = torch.jit.freeze(cell)
     assert not frozen(torch.ones(1, 2)).requires_grad and cell(torch.ones(1, 2)).requires_grad
+
+
+def test_the_type_of_tensors_is_one():
+    assert repr(torch.TensorType.get()) == "Tensor"
+    assert torch.TensorType.get() is torch.TensorType.get()
+    with pytest.raises(TypeError, match=r"TensorType\.get\(\)"):
+        torch.TensorType()

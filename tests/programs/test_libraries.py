@@ -50,6 +50,8 @@ NAMES = """
     utils.flop_counter.FlopCounterMode utils.mobile_optimizer.optimize_for_mobile
     ao.quantization.QuantStub ao.quantization.fuse_modules quantization.quantize_dynamic
     cuda.graphs.CUDAGraph cuda.nvtx.range cuda.profiler.start cuda.random.get_rng_state
+    nn.modules.transformer._get_activation_fn cuda._memory_viz.profile_plot
+    cuda._memory_viz.trace_plot
     cuda.streams.Stream export.Dim export.ExportedProgram export.export
     utils.cpp_extension.BuildExtension utils.cpp_extension.CUDAExtension utils.cpp_extension.load
 """.split()  # noqa: SIM905
@@ -306,6 +308,7 @@ def test_optimizers_of_several_processes_raise():
         (lambda t: t.export.load("program.pt2"), "compile"),
         (lambda t: t.utils.cpp_extension.load("fast", ["fast.cpp"]), "custom_op"),
         (lambda t: t.utils.cpp_extension.BuildExtension(), "custom_op"),
+        (lambda t: find(t.__name__, "cuda._memory_viz.trace_plot")({}), "memory_summary"),
     ],
 )
 def test_what_is_not_there_says_what_to_do_instead(call, instead):

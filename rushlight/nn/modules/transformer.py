@@ -60,7 +60,7 @@ def _additive(mask: Tensor | None, like: Tensor) -> Tensor | None:
     return T.zeros_like(mask, dtype=like.dtype).masked_fill_(mask, float("-inf"))
 
 
-def _activation(activation: Any) -> Any:
+def _get_activation_fn(activation: Any) -> Any:
     if not isinstance(activation, str):
         return activation
     functions = {"relu": F.relu, "gelu": F.gelu}
@@ -392,7 +392,7 @@ class TransformerEncoderLayer(Module):
         self.norm2 = LayerNorm(d_model, eps=layer_norm_eps, **factory)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
-        self.activation = _activation(activation)
+        self.activation = _get_activation_fn(activation)
         known = {F.relu: 1, F.gelu: 2}
         self.activation_relu_or_gelu = known.get(self.activation, 0)
 
@@ -486,7 +486,7 @@ class TransformerDecoderLayer(Module):
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
         self.dropout3 = Dropout(dropout)
-        self.activation = _activation(activation)
+        self.activation = _get_activation_fn(activation)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

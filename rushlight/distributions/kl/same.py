@@ -146,7 +146,9 @@ def _multivariate_normal(p: Any, q: Any) -> Tensor:
 
 
 def _log_det(d: Any) -> Tensor:
-    return 2 * half_log_det(d._factor) if isinstance(d, MultivariateNormal) else d._log_det()
+    if isinstance(d, MultivariateNormal):
+        return 2 * half_log_det(d._unbroadcasted_scale_tril)
+    return d._log_det()
 
 
 @register_kl(ExponentialFamily, ExponentialFamily)

@@ -231,3 +231,51 @@ def test_grid_and_png():
         np.testing.assert_array_equal(read.reshape(pixels.shape), pixels)
     with pytest.raises(ValueError, match="channels"):
         png(np.zeros((2, 2, 2), np.uint8))
+
+
+def layouts(folder):
+    """Each event of a folder's only file that holds a summary: its values' fields."""
+    (path,) = folder.glob("events.out.tfevents.*")
+    summaries = [event[5][0] for event in messages(path) if 5 in event]
+    return [[decode(value) for value in decode(summary)[1]] for summary in summaries]
+
+
+def test_meshes(tmp_path):
+    points = rl.tensor([[[1.0, 1, 1], [-1, -1, 1], [1, -1, -1]]])
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_mesh("m", points, rl.full((1, 3, 3), 255), rl.tensor([[[0, 1, 2]]]))
+        writer.add_mesh("plain", points, config_dict={"lights": []}, global_step=3)
+        for wrong in (points[0], rl.ones(1, 3, 4)):
+            with pytest.raises(AssertionError, match="has shape"):
+                writer.add_mesh("m", wrong)
+    both, plain = layouts(tmp_path)
+    assert [v[1] for v in both] == [[b"m_VERTEX"], [b"m_FACE"], [b"m_COLOR"]]
+    assert np.frombuffer(decode(both[0][8][0])[5][0], "<f4").tolist() == points.flatten().tolist()
+    plugin = decode(decode(both[2][9][0])[1][0])
+    content = {2: [b"m"], 3: [3], 5: [b"{}"], 6: [bytes([1, 3, 3])], 7: [2 + 4 + 8]}
+    assert plugin[1] == [b"mesh"] and decode(plugin[2][0]) == content
+    (only,) = plain
+    content = decode(decode(decode(only[9][0])[1][0])[2][0])
+    assert only[1] == [b"plain_VERTEX"] and content[5] == [b'{"lights": []}'] and content[7] == [2]
+
+
+def test_diagrams_of_several_scalars(tmp_path):
+    with SummaryWriter(tmp_path) as writer:
+        writer.add_custom_scalars({"A": {"losses": ["Multiline", ["train", "test"]]}})
+        writer.add_custom_scalars_multilinechart(["a", "b"])
+        writer.add_custom_scalars_marginchart(["mean", "low", "high"], "C", "band")
+        with pytest.raises(AssertionError, match="three, but got 2"):
+            writer.add_custom_scalars_marginchart(["mean", "low"])
+    found = []
+    for (value,) in layouts(tmp_path):
+        assert value[1] == [b"custom_scalars__config__"]
+        category = decode(decode(decode(value[8][0])[8][0])[2][0])
+        chart = decode(category[2][0])
+        found.append((category[1], chart[1], chart))
+    assert found[0][:2] == ([b"A"], [b"losses"]) and found[1][:2] == ([b"default"], [b"untitled"])
+    assert [decode(chart[2][0])[1] for *_, chart in found[:2]] == [
+        [b"train", b"test"],
+        [b"a", b"b"],
+    ]
+    band = decode(decode(found[2][2][3][0])[1][0])
+    assert band == {1: [b"mean"], 2: [b"low"], 3: [b"high"]}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import wave
 from typing import Any
 
 import numpy as np
 
 from rushlight.utils.tensorboard.images import png, to_numpy
-from rushlight.utils.tensorboard.records import field, packed
+from rushlight.utils.tensorboard.records import field, packed, varint
 
 FLOAT, DOUBLE, STRING = 1, 2, 7  # TensorFlow's numbers of the dtypes
 
@@ -161,6 +162,39 @@ def precision_recall(labels: Any, predictions: Any, thresholds: int, weights: An
     precision = tp / np.maximum(tiny, tp + fp)
     recall = tp / np.maximum(tiny, tp + fn)
     return np.stack([tp, fp, tn, fn, precision, recall])
+
+
+MESH_PARTS = {"VERTEX": 1, "FACE": 2, "COLOR": 3}  # TensorBoard's numbers of them
+
+
+def mesh(tag: str, parts: dict[str, Any], config: dict[str, Any] | None) -> bytes:
+    """A value for each part of a mesh: points, and triangles and colours where there are any."""
+    arrays = {name: to_numpy(x).astype(np.float32) for name, x in parts.items() if x is not None}
+    there = sum([1 << MESH_PARTS[name] for name in arrays])
+    values = b""
+    for name, array in arrays.items():
+        content = field(2, tag) + field(3, MESH_PARTS[name]) + field(5, json.dumps(config or {}))
+        content += field(6, b"".join([varint(n) for n in array.shape])) + field(7, there)
+        data = tensor(FLOAT, array.shape, packed(5, array, "f"))
+        values += value(f"{tag}_{name}", data, metadata("mesh", content))
+    return values
+
+
+def diagrams(layout: dict[str, dict[str, Any]]) -> bytes:
+    """Which scalars share a diagram: ``{category: {title: [kind, tags]}}``."""
+    categories = b""
+    for category, charts in layout.items():
+        content = field(1, category)
+        for title, (kind, tags) in charts.items():
+            if kind == "Margin":
+                series = b"".join([field(n, tag) for n, tag in enumerate(tags[:3], 1)])
+                lines = field(3, field(1, series))
+            else:
+                lines = field(2, b"".join([field(1, tag) for tag in tags]))
+            content += field(2, field(1, title) + lines)
+        categories += field(2, content)
+    shown = tensor(STRING, (), field(8, categories))
+    return value("custom_scalars__config__", shown, metadata("custom_scalars"))
 
 
 def hyperparameters(

@@ -358,15 +358,65 @@ class SummaryWriter:
         """Raises: ONNX files are not read."""
         raise NotSupportedError("add_onnx_graph: ONNX files are not supported; use add_graph.")
 
-    def add_mesh(self, tag: str, vertices: Any, *args: Any, **kwargs: Any) -> None:
-        """Raises: meshes are not written."""
-        raise NotSupportedError("add_mesh: not supported; add_figure can show a 3-D plot.")
+    def add_mesh(
+        self,
+        tag: str,
+        vertices: Any,
+        colors: Any = None,
+        faces: Any = None,
+        config_dict: dict[str, Any] | None = None,
+        global_step: Any = None,
+        walltime: float | None = None,
+    ) -> None:
+        """Points in space, or a surface of triangles.
 
-    def add_custom_scalars(self, layout: Any) -> None:
-        """Raises: layouts of diagrams are not written."""
-        raise NotSupportedError(
-            "add_custom_scalars: not supported; add_scalars shows several numbers in one diagram."
-        )
+        Args:
+            tag: its name.
+            vertices: places of points, (batch, points, 3).
+            colors: of each point red, green and blue from 0 to 255, (batch, points, 3).
+            faces: of each triangle the numbers of its three points, (batch, triangles, 3).
+            config_dict: settings of the display in TensorBoard, which come from three.js.
+        """
+        parts = {"VERTEX": vertices, "FACE": faces, "COLOR": colors}
+        for name, part in parts.items():
+            shape = None if part is None else tuple(part.shape)
+            if shape is not None and (len(shape) != 3 or shape[2] != 3):
+                raise AssertionError(
+                    f"add_mesh: {name.lower()} data has shape (batch, n, 3), but got {shape}."
+                )
+        self._add(summaries.mesh(tag, parts, config_dict), global_step, walltime)
+
+    def add_custom_scalars(self, layout: dict[str, dict[str, Any]]) -> None:
+        """Say which scalars, written by `add_scalar`, share a diagram; once, before or after them.
+
+        Args:
+            layout: ``{category: {title: ["Multiline", tags]}}``; with ``"Margin"`` the three tags
+                are a curve and the lower and upper edge of a band around it.
+
+        Example:
+            >>> from rushlight.utils.tensorboard import SummaryWriter
+            >>> with SummaryWriter("runs/example") as writer:
+            ...     both = ["Multiline", ["loss/train", "loss/test"]]
+            ...     writer.add_custom_scalars({"Learning": {"loss": both}})
+        """
+        self._add(summaries.diagrams(layout), None, None)
+
+    def add_custom_scalars_multilinechart(
+        self, tags: list[str], category: str = "default", title: str = "untitled"
+    ) -> None:
+        """One diagram of several scalars: a shorter `add_custom_scalars`."""
+        self.add_custom_scalars({category: {title: ["Multiline", tags]}})
+
+    def add_custom_scalars_marginchart(
+        self, tags: list[str], category: str = "default", title: str = "untitled"
+    ) -> None:
+        """One diagram of a scalar and a band around it: a shorter `add_custom_scalars`."""
+        if len(tags) != 3:
+            raise AssertionError(
+                f"add_custom_scalars_marginchart: tags are of a curve and of a band's lower and "
+                f"upper edge, three, but got {len(tags)}."
+            )
+        self.add_custom_scalars({category: {title: ["Margin", tags]}})
 
     def flush(self) -> None:
         """Hand what was added to the system."""

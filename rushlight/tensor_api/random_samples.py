@@ -33,6 +33,11 @@ from rushlight.tensor_api.random_fill import (
 __all__ = ["bernoulli", "binomial", "multinomial", "normal", "poisson"]
 
 
+def _as_number(x: Any) -> Any:
+    """The number in a tensor without dims, which stands for it; anything else as it is."""
+    return x.item() if isinstance(x, Tensor) and not x.dim() and not x.requires_grad else x
+
+
 def normal(
     mean: Any,
     std: Any = 1.0,
@@ -51,7 +56,7 @@ def normal(
     Args:
         mean: number or tensor.
         std: number or tensor, >= 0.
-        size: sizes; only when both are numbers.
+        size: sizes; only when both are numbers, or tensors of no dims.
 
     Example:
         >>> import rushlight as torch
@@ -60,6 +65,8 @@ def normal(
     """
     engine = engine_of(generator)
     _check_std(std)
+    if size is not None:
+        mean, std = _as_number(mean), _as_number(std)
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         if size is None or not hasattr(size, "__iter__"):
             raise TypeError(
@@ -70,7 +77,10 @@ def normal(
         R.Normal.update(t, engine=engine, mean=float(mean), std=float(std))
         return t.requires_grad_() if requires_grad else t
     if size is not None:
-        raise TypeError("normal(): size is only for a mean and a deviation that are both numbers.")
+        raise TypeError(
+            "normal(): size is only for a mean and a deviation that are both numbers, or tensors "
+            "of no dims that do not require grad."
+        )
     d = (mean if isinstance(mean, Tensor) else std)._array.dtype
     floating(d, "normal")
     result: Tensor = R.NormalSample.bind(mean, std, engine=engine)

@@ -29,6 +29,8 @@ CASES = [
     ("t.randperm(5, dtype=t.bool)", NotImplementedError),
     ("t.rand_like(t.zeros(3, dtype=t.int64))", NotImplementedError),
     ("t.normal(0.0, 1.0)", TypeError),
+    ("t.normal(0.0, t.ones(1), (2,))", TypeError),
+    ("t.normal(0.0, t.tensor(1.0, requires_grad=True), (2,))", TypeError),
     ("t.normal(0.0, -1.0, (2,))", RuntimeError),
     ("t.normal(0.0, float('nan'), (2,))", RuntimeError),
     ("t.normal(t.zeros(2), -t.ones(2))", RuntimeError),

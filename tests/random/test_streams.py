@@ -275,3 +275,14 @@ def test_large_tensors_are_filled_in_parts(size, dtype, method, arguments):
         x = getattr(lib.empty(size, dtype=getattr(lib, dtype)), method)(*arguments)
         results.append((x.double().numpy().tobytes(), lib.rand(1).item()))
     assert results[0] == results[1]
+
+
+def test_a_size_goes_with_tensors_of_no_dims():
+    for mean, std in ((0, 2.0), (1.0, 3), (1, 2.0)):
+        found = []
+        for t in (torch, rl):
+            t.manual_seed(0)
+            found += [t.normal(t.tensor(mean), t.tensor(std), (3,)).tolist()]
+            t.manual_seed(0)
+            assert t.normal(mean, t.tensor(std), size=(3,)).tolist() == found[-1]
+        assert found[0] == found[1]

@@ -128,6 +128,12 @@ def test_bce_at_the_ends(same):
     same(lambda F, lib, x, y: F.binary_cross_entropy(x, y.detach()), x, y, orders=1)
 
 
+@pytest.mark.parametrize(("input", "target"), [((3,), (2, 3)), ((3, 1), (2, 3, 4)), ((2, 3), (3,))])
+def test_kl_div_counts_the_batch_of_scores_that_are_broadcast(same, input, target):
+    y = np.random.default_rng(0).uniform(0.1, 1, target)
+    same(lambda F, lib, x, y: F.kl_div(x, y, reduction="batchmean"), scores(*input), y)
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none", "batchmean"])
 @pytest.mark.parametrize("log_target", [False, True])
 @pytest.mark.filterwarnings("ignore:.*batchmean")

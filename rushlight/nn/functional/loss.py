@@ -190,9 +190,10 @@ def kl_div(
         )
     batchmean = reduction == "batchmean"
     reduction = reduction_of(None, None, "sum" if batchmean else reduction)
+    batch = input._array.shape[:1]  # before it is broadcast
     input, target = matched(input, target, None)
     out = L.KlDiv.bind(input, target, reduction=reduction, log_target=log_target)
-    return out / input._array.shape[0] if batchmean and input._array.ndim else out
+    return out / batch[0] if batchmean and batch else out
 
 
 @in_float32

@@ -85,7 +85,7 @@ def make_unary(op: Elementwise) -> Callable[..., Any]:
             out = ufunc(x)
         else:
             r, few = ready.get(d), x.size < LEAST
-            if r is not None and few and not x.flags.carray:
+            if r is not None and few and not x.flags.carray and 0 not in x.strides:
                 x = array(x)  # parts of rows, which a kernel made for any order takes longer for
             if r is not None and least <= x.size <= r.most and x.flags.carray:
                 out = empty(x.shape, r.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.binds import NUMBER_FIRST
 from rushlight.core.elementwise import OTHERS, Elementwise, as_operand
-from rushlight.core.native import LEAST
+from rushlight.core.native import LEAST, in_dtype, widened
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import COMPLEX_TYPES, NUMBERS
 from rushlight.errors import DTypeError, NotSupportedError
@@ -161,7 +161,15 @@ class Cube(Elementwise):
 
 def power(x: Any, p: Any) -> Any:
     """``x ** p`` of floats or complex numbers; NumPy's own is slow for negative bases."""
-    if p.__class__ is np.ndarray or not isinstance(x, np.ndarray):
+    if p.__class__ is np.ndarray:
+        out = np.asarray(np.power(x, p))
+        if p.size == 1 or p.size < out.size or 0 in p.strides:
+            half = p == 0.5  # for one exponent NumPy takes the root, of -0 and -inf another number
+            if half.any():
+                np.copyto(out, 0, where=half & (x == 0))
+                np.copyto(out, np.inf, where=half & (x == -np.inf))
+        return out
+    if not isinstance(x, np.ndarray):
         return np.power(x, p)
     if p == 2:
         return x * x
@@ -207,8 +215,11 @@ class Pow(Elementwise):
 
     def forward(self, arrays, params):
         x, p = arrays
-        if p.__class__ in NUMBERS and p == 2 and x.dtype in dtypes.HALVES:
-            return Mul.instance.forward([x, x], params)  # the kernel knows no numbers
+        if p.__class__ in NUMBERS and x.dtype in dtypes.HALVES:  # the kernel knows no numbers
+            if p == 2:
+                return Mul.instance.forward([x, x], params)
+            if p == 0.5:
+                return in_dtype(np.sqrt(widened(x)), x.dtype)
         return super().forward(arrays, params)
 
     def eager(self, xp, input, exponent):

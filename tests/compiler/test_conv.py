@@ -425,6 +425,7 @@ def test_transforms_are_nearly_as_accurate_as_direct_sums(case, monkeypatch):
             monkeypatch.setattr(batched, "suits", lambda *_: False)
             monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", "")  # written here, not read from there
             templates._written.clear()
+            recall.recent.clear()
             g = graph_of(op, inputs, params, [(shape, np.float32)])
             native, found = pipeline.build(g, "llvm"), empty_outputs(g)
             native.run([a for a in inputs if a is not None], found)

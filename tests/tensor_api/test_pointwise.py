@@ -78,6 +78,25 @@ def test_powers(exponent):
         same(r.grad, t.grad)
 
 
+@pytest.mark.parametrize("shapes", [((), ()), ((3,), ()), ((3,), (2, 1)), ((3,), (3,))])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_the_power_of_a_half_is_no_root_where_it_is_a_tensor(shapes, dtype):
+    found = []
+    for fw in (rl, torch):
+        d = getattr(fw, dtype)
+        x = fw.tensor([-0.0, -float("inf"), -4.0], dtype=d)
+        x = x if shapes[0] else x[1]
+        found.append([fw.pow(x, fw.full(shapes[1], 0.5, dtype=d)).tolist(), (x**0.5).tolist()])
+    assert str(found[0]) == str(found[1])
+
+
+def test_results_of_expanded_inputs_lie_in_rows_whatever_came_before():
+    x = rl.tensor([-0.62, 1.07], dtype=rl.float64).expand(2, 2)
+    for _ in range(2):
+        assert x.sigmoid().stride() == (2, 1)
+        assert rl.ones(2, 2, dtype=rl.float64).t().sigmoid().stride() == (1, 2)
+
+
 def test_integer_division():
     a, b = [7, -7, 7, -7, 0], [2, 2, -2, -2, 3]
     for name in ("floor_divide", "remainder", "fmod"):

@@ -20,6 +20,7 @@ def fresh_state():
     for framework in (rushlight, torch):
         framework.manual_seed(0)
         framework.set_default_dtype(framework.float32)
+    torch.distributions.Distribution.set_default_validate_args(True)  # its compile ends that
     numpy.random.seed(0)
     eager._families.clear()  # so that no test uses up the programs of the next
     eager._met.clear()

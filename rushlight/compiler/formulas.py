@@ -49,9 +49,10 @@ def special(node: Node, table: Table, x: list[Any]) -> Scalar | None:
         return x[0]
     if name in ("Fill", "Full"):
         return constant(table, node.params["value"], d)
-    if name == "Pow" and d in HALVES:  # whose powers are never taken as roots
+    if name == "Pow" and d in HALVES:  # powers of float16 are never taken as roots
         a, b = [lifted(table, v, F32) for v in x]
-        return ScalarMath(table).power(a, b)
+        s = ScalarMath(table)
+        return s.power(a, b) if d == np.float16 else s.pow(a, b)
     if name == "Where":
         a, b = [lifted(table, v, d) for v in x[1:]]
         return ScalarMath(table).where(x[0], a, b)

@@ -218,8 +218,9 @@ class Pow(Elementwise):
         if p.__class__ in NUMBERS and x.dtype in dtypes.HALVES:  # the kernel knows no numbers
             if p == 2:
                 return Mul.instance.forward([x, x], params)
-            if p == 0.5:
-                return in_dtype(np.sqrt(widened(x)), x.dtype)
+            if p in (0.5, -0.5) and x.dtype is dtypes.bfloat16:  # of float16 these are no roots
+                root = np.sqrt(widened(x))
+                return in_dtype(root if p == 0.5 else np.reciprocal(root), x.dtype)
         return super().forward(arrays, params)
 
     def eager(self, xp, input, exponent):

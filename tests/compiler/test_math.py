@@ -226,11 +226,12 @@ def test_float16(cpu):
 
 
 def test_powers_by_numbers_are_roots_whatever_the_number_is_at_each_call():
-    """Of -0.0 and -inf, roots are others than powers; halves and tensors have powers."""
-    run = rl.compile(lambda x, n: (x**n, x.half() ** n), fullgraph=True)
+    """Of -0.0 and -inf, roots are others than powers; float16 and tensors have powers."""
+    run = rl.compile(lambda x, n: (x**n, x.half() ** n, x.bfloat16() ** n), fullgraph=True)
+    dtypes = (rl.float32, rl.float16, rl.bfloat16)
     values = [-0.0, 0.0, 4.0, -np.inf, np.inf, np.nan]
     for n in (2.0, 3.0, 0.5, 1.5, 0.5, -0.5, 2.5, 0.5, -0.5, -1.0, 0.0):
-        for got, base in zip(run(rl.tensor(values), n), (rl.float32, rl.float16), strict=True):
+        for got, base in zip(run(rl.tensor(values), n), dtypes, strict=True):
             expected = torch.tensor(values).to(getattr(torch, str(base).split(".")[-1])) ** n
             np.testing.assert_array_equal(repr(got.tolist()), repr(expected.tolist()))
 

@@ -32,7 +32,6 @@ def forget():
     torch._dynamo.reset()
     yield
     torch._dynamo.reset()
-    torch.distributions.Distribution.set_default_validate_args(True)  # which torch's compile ends
 
 
 def calls(module):

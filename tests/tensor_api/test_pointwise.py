@@ -79,14 +79,20 @@ def test_powers(exponent):
 
 
 @pytest.mark.parametrize("shapes", [((), ()), ((3,), ()), ((3,), (2, 1)), ((3,), (3,))])
-@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
 def test_the_power_of_a_half_is_no_root_where_it_is_a_tensor(shapes, dtype):
     found = []
     for fw in (rl, torch):
         d = getattr(fw, dtype)
         x = fw.tensor([-0.0, -float("inf"), -4.0], dtype=d)
         x = x if shapes[0] else x[1]
-        found.append([fw.pow(x, fw.full(shapes[1], 0.5, dtype=d)).tolist(), (x**0.5).tolist()])
+        found.append(
+            [
+                fw.pow(x, fw.full(shapes[1], 0.5, dtype=d)).tolist(),
+                (x**0.5).tolist(),
+                (x**-0.5).tolist(),
+            ]
+        )
     assert str(found[0]) == str(found[1])
 
 

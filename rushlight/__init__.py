@@ -236,11 +236,11 @@ def _compile(*args: Any, **kwargs: Any) -> Any:
     return importlib.import_module("rushlight.compiler").compile(*args, **kwargs)
 
 
-def _given_to(*args: Any) -> Any:
-    return importlib.import_module("rushlight.fx.recorded").Given(*args)
+def _recorded(*args: Any) -> Any:
+    return importlib.import_module("rushlight.fx.recorded").Recorded(*args)
 
 
-_state.compile, _state.given_to = _compile, _given_to
+_state.compile, _state.recorded = _compile, _recorded
 
 
 def _aten(name: str) -> Any:

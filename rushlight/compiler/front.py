@@ -102,7 +102,7 @@ def compile(
             return model
         return functools.wraps(model)(lambda *args, **kwargs: model(*args, **kwargs))
     if callable(backend):
-        return given_to(backend, model, fullgraph)
+        return recorded(backend, model, fullgraph)
     if not pipeline.has_llvm() and not gpu.drivers():  # whose programs do without
         warn_once()
     if hasattr(model, "_call_impl"):  # a module
@@ -115,14 +115,14 @@ def compile(
     return functools.wraps(model)(compiled.bound())
 
 
-def given_to(backend: Callable[..., Any], model: Any, fullgraph: bool) -> Any:
+def recorded(backend: Callable[..., Any], model: Any, fullgraph: bool) -> Any:
     """``model``, whose graphs the function ``backend`` compiles."""
     if not hasattr(model, "_call_impl"):
-        given = state.given_to(model, backend, fullgraph)
-        _functions.add(given)
-        return functools.wraps(model)(lambda *args, **kwargs: given(*args, **kwargs))
-    given = model._compiled_call_impl = state.given_to(model._call_impl, backend, fullgraph)
-    _functions.add(given)
+        function = state.recorded(model, backend, fullgraph)
+        _functions.add(function)
+        return functools.wraps(model)(lambda *args, **kwargs: function(*args, **kwargs))
+    function = model._compiled_call_impl = state.recorded(model._call_impl, backend, fullgraph)
+    _functions.add(function)
     return model
 
 

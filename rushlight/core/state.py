@@ -22,13 +22,13 @@ class State:
     trace, a profiler).
     """
 
-    __slots__ = ("busy", "asking", "compile", "given_to")
+    __slots__ = ("busy", "asking", "compile", "recorded")
 
     def __init__(self) -> None:
         self.busy = 0
         self.asking = 0  # how many might answer in the place of functions: core/overrides.py
         self.compile: Callable[..., Any] = _nothing_compiles  # given by the package, which is above
-        self.given_to: Callable[..., Any] = _nothing_records  # so is this: fx/recorded.py
+        self.recorded: Callable[..., Any] = _nothing_records  # so is this: fx/recorded.py
 
 
 state = State()

@@ -184,7 +184,7 @@ def surroundings(function: Any) -> Iterator[tuple[str, Any]]:
         yield f"G_{name}", value
 
 
-class Given:
+class Recorded:
     """A function whose graphs another program compiles: ``compile(function, backend=that)``.
 
     Args:

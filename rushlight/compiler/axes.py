@@ -56,4 +56,5 @@ def joined(kernel: Kernel, pairs: set[tuple[int, int]]) -> Kernel:
         [a for a in kernel.rows if a not in gone],
         [a for a in kernel.cols if a not in gone],
         [Store(s.buffer, less(s.where), again(s.expr)) for s in kernel.stores],
+        kernel.exact,
     )

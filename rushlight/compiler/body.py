@@ -35,7 +35,8 @@ class Body:
         """All of it."""
         group, made = self.group, self.made
         cols = list(group.cols or ())
-        kernel = Kernel(dict(group.sizes), [a for a in group.sizes if a not in cols], cols)
+        rows = [a for a in group.sizes if a not in cols]
+        kernel = Kernel(dict(group.sizes), rows, cols, exact=self.windows.compares)
         for node in group.nodes:
             out = node.outputs[0]
             if is_reduction(node):

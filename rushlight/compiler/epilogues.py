@@ -71,7 +71,7 @@ def epilogue(kernel: Kernel, product: Value, kept: bool) -> Kernel | None:
         if where is None or value is None or where.of(1) != 1:
             return None
         stores.append(Store(s.buffer, where, value))
-    made = Kernel({0: rows, 1: n}, [0, 1], [], stores)
+    made = Kernel({0: rows, 1: n}, [0, 1], [], stores, kernel.exact)
     found = [e for e in expressions(made) if e.op == "load" and e.data[0] == product.number]
     if not found:  # only the product's shape matters to it
         return None

@@ -134,16 +134,19 @@ class Store:
 
 @dataclass(eq=False)
 class Kernel:
-    """Loops over ``sizes`` with results ``stores``."""
+    """Loops over ``sizes`` with results ``stores``. ``exact``: products are rounded before they are
+    added, as wherever else in the program a value is computed again to be compared.
+    """
 
     sizes: dict[int, int]
     rows: list[int]
     cols: list[int]
     stores: list[Store] = field(default_factory=list)
+    exact: bool = False
 
     def __str__(self) -> str:
         rows, cols = [[(a, self.sizes[a]) for a in axes] for axes in (self.rows, self.cols)]
-        head = f"rows {rows} cols {cols}"
+        head = f"rows {rows} cols {cols}{' exact' if self.exact else ''}"
         lines, seen = [head], set()
 
         def show(e: Expr) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.loops import ZERO, Affine, Index
+from rushlight.compiler.scalars import FLOATS, HALVES
 from rushlight.core.view import View
+from rushlight.ops.compare import Eq, Ne
 from rushlight.ops.view import look
 
 OTHER_BYTES = ("ViewDtype", "Real", "Imag", "ViewAsReal", "ViewAsComplex")
@@ -24,6 +26,13 @@ def is_view(node: Node) -> bool:
 Places = dict[int, tuple[Value, Any]]  # parts of other values, by number: of which, and the chain
 
 
+def asks_equality(node: Node) -> bool:
+    """Whether a node asks if floats are the same, of which one may be computed in two places."""
+    return type(node.op) in (Eq, Ne) and all(
+        [isinstance(v, Value) and v.dtype in (*FLOATS, *HALVES) for v in node.inputs]
+    )
+
+
 class Windows:
     """For each value its root, which is not a view, and a window on the root's memory.
 
@@ -34,6 +43,7 @@ class Windows:
 
     def __init__(self, graph: Graph, places: Places | None = None) -> None:
         self.producer = {v.number: n for n in graph.nodes for v in n.outputs}
+        self.compares = any(map(asks_equality, graph.nodes))
         self.places = places or {}
         self.known: dict[int, tuple[Value, Any]] = {}
         self.memory = np.empty(0, np.int8)

@@ -108,6 +108,8 @@ class Addcmul(Elementwise):
     """``input + value * tensor1 * tensor2``. Shape: broadcast of the three."""
 
     def scalar(self, s, input, tensor1, tensor2, *, value):
+        if input.dtype.kind in "iu":
+            value = number_for(input.dtype, value)
         return input + value * tensor1 * tensor2  # rounded in torch's order
 
     def spelled(self, input, tensor1, tensor2, *, value):

@@ -303,3 +303,35 @@ def test_hooks_on_leaves_that_come_and_go_between_calls_of_grad(of_both):
         return values
 
     assert found(True) == found(False)
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 3), (64, 50, 3), (300, 40, 3)])
+@pytest.mark.parametrize("name", ["amin", "amax"])
+@pytest.mark.parametrize("dim", [(0,), (2,), (0, 1, 2)])
+def test_elements_are_equal_to_their_extreme_where_they_are_computed_again(name, shape, dim):
+    """Also where a product that is added is kept, and so rounded, in one place and not in another:
+    no element would equal the extreme, and its gradient would be 0 / 0.
+    """
+    p = rl.ones(3, requires_grad=True)
+    x, r, s = rl.randn(shape), rl.randn(shape), rl.rand(shape)
+
+    def step(x, r, s):
+        product = (x * p) * r
+        getattr(product + s, name)(dim).sum().backward()
+        return product.detach()
+
+    found = []
+    for run in (step, rl.compile(step, fullgraph=True)):
+        for _ in range(3):
+            p.grad = None
+            run(x, r, s)
+        found.append(p.grad)
+    assert rl.isfinite(found[1]).all()
+    assert rl.allclose(*found, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [0.5, 1.5, 2])
+def test_integers_take_no_fraction_of_a_factor(value):
+    x = rl.arange(6)
+    run = rl.compile(lambda x: x.addcmul(x, x, value=value), fullgraph=True)
+    assert [run(x).tolist() for _ in range(3)] == [x.addcmul(x, x, value=value).tolist()] * 3

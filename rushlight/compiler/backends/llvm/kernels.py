@@ -57,6 +57,7 @@ class Writer:
         self.block = block
         self.exprs = expressions(kernel)
         self.f = Function(Module(width), "kernel", SIGNATURE, linkage="")
+        self.f.module.exact = kernel.exact
         self.operands: dict[Any, tuple[int, int, int]] = {}  # number, offset, size of an element
         self.units = 1
         self.choose_lanes(self.f.module)

@@ -254,7 +254,8 @@ class Vectors:
         """Floating-point arithmetic and functions."""
         t = self.type(d)
         if op in FLOAT_OPS:
-            return self.op(f"{FLOAT_OPS[op]} contract {t} {x[0]}, {x[1]}")
+            how = "" if self.f.module.exact else "contract "
+            return self.op(f"{FLOAT_OPS[op]} {how}{t} {x[0]}, {x[1]}")
         if op == "neg":
             return self.op(f"fneg {t} {x[0]}")
         if op in INTRINSIC:

@@ -69,6 +69,7 @@ class Module:
 
     def __init__(self, width: int) -> None:
         self.width = width  # bits of a vector register
+        self.exact = False  # whether products are rounded before they are added
         self.declarations: set[str] = set()
         self.functions: dict[str, str] = {}
         self.signatures: dict[str, list[str]] = {}  # types of the arguments

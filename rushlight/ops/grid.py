@@ -150,7 +150,8 @@ class GridSample(Op):
 
 KINDS = {2: "grid", 3: "volume grid"}  # by rank
 NAMES = {
-    (mode, padding, corners): f"{mode} {padding} {corners}"
+    (rank, mode, padding, corners): f"{kind} {mode} {padding} {corners}"
+    for rank, kind in KINDS.items()
     for mode in ("bilinear", "nearest", "bicubic")
     for padding in ("zeros", "border", "reflection")
     for corners in (False, True)
@@ -160,21 +161,23 @@ LARGE = 1 << 22  # sizes up to which halves of them are exact in float32
 
 def sampled(input: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
     """The samples of images or volumes by a loop, see backends/llvm/grids.py; or None."""
-    loop = loop_for(NAMES[mode, padding_mode, align_corners], 3, input, grid)
+    rank = input.ndim - 2
+    loop = loop_for(NAMES.get((rank, mode, padding_mode, align_corners)), 3, input, grid)
     if loop is None:
         return None
-    samples, *sizes = input.shape
-    out = np.empty((samples, sizes[0], *grid.shape[1:-1]), input.dtype)
+    shape, samples = input.shape, input.shape[0]
+    out = np.empty(shape[:2] + grid.shape[1:-1], input.dtype)
     x = input if input.flags.c_contiguous else np.ascontiguousarray(input)
     at = grid if grid.flags.c_contiguous else np.ascontiguousarray(grid)
-    loop(x, at, out, *sizes, math.prod(grid.shape[1:-1]), samples)
+    loop(x, at, out, *shape[1:], grid.size // (rank * samples), samples)
     return out
 
 
 def slopes(input: Any, grid: Any, g: Any, mode: str, padding_mode: str, align_corners: bool) -> Any:
     """The gradients of ``sampled`` by input and grid, by a loop; or None."""
-    name = NAMES[mode, padding_mode, bool(align_corners)] + " gradient"
-    loop = loop_for(name, 5, input, grid) if g.dtype is input.dtype else None
+    name = NAMES.get((input.ndim - 2, mode, padding_mode, bool(align_corners)))
+    known = name is not None and g.dtype is input.dtype
+    loop = loop_for(f"{name} gradient", 5, input, grid) if known else None
     if loop is None:
         return None
     samples, *sizes = input.shape
@@ -186,10 +189,10 @@ def slopes(input: Any, grid: Any, g: Any, mode: str, padding_mode: str, align_co
     return by_input, by_grid
 
 
-def loop_for(name: str, arrays: int, input: Any, grid: Any) -> Any:
+def loop_for(name: str | None, arrays: int, input: Any, grid: Any) -> Any:
     """A loop for images or volumes and a grid, or None."""
     d, size, rank = input.dtype, input.size, input.ndim - 2
-    if rank not in KINDS or d not in dtypes.FLOATS or d is not grid.dtype or not size:
+    if name is None or d not in dtypes.FLOATS or d is not grid.dtype or not size:
         return None
     places = grid.size // rank * input.shape[1]
     if not places or (size > LARGE and max(input.shape[1:]) > LARGE):
@@ -197,7 +200,7 @@ def loop_for(name: str, arrays: int, input: Any, grid: Any) -> Any:
     if not are_arrays(input, grid):
         return None
     exact = "bicubic" not in name  # the formula adds up in another order
-    return kernels.runner(f"{KINDS[rank]} {name}", d, arrays, places, exact)
+    return kernels.runner(name, d, arrays, places, exact)
 
 
 def by_places(cells: Cells, values: Any, g: Any) -> Any:

@@ -90,8 +90,10 @@ def test_scalars_text_and_steps(tmp_path):
         with pytest.raises(NotImplementedError, match="array or number, but got list"):
             writer.add_scalar("bad", [1.0])
         writer.add_scalar("half", rl.tensor(1.5, dtype=rl.bfloat16))
+        writer.add_scalar("large", rl.tensor(2.0**100, dtype=rl.bfloat16))  # not so in float16
     found, steps = values(tmp_path)
     assert found["loss"][2] == found["half"][2] == [1.5]
+    assert found["large"][2] == [2.0**100]
     assert steps["loss"] == 3
     tensor = decode(found["exact"][8][0])
     assert struct.unpack("<d", tensor[6][0]) == (1 / 3,)

@@ -20,7 +20,7 @@ def to_numpy(x: Any) -> Any:
     """
     if isinstance(x, Tensor):
         x = x.detach().cpu()
-        return (x.half() if x._array.dtype == bfloat16 else x).numpy()
+        return (x.float() if x._array.dtype == bfloat16 else x).numpy()
     if isinstance(x, np.ndarray) or np.isscalar(x):
         return np.asarray(x)
     raise NotImplementedError(

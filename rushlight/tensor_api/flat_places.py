@@ -20,25 +20,36 @@ from rushlight.tensor_api._common import (
     store_out,
     wrap_dim,
 )
-from rushlight.tensor_api.indexing import as_mask, spread
+from rushlight.tensor_api.indexing import as_mask, as_number, spread
 from rushlight.tensor_api.selection import gather
 from rushlight.tensor_api.shaping import broadcast_shapes
 
 __all__ = ["index_put", "index_put_", "put", "take", "take_along_dim"]
 
 
-def where_to_put(input: Tensor, indices: Any) -> tuple[tuple[bool, ...], list[Tensor]]:
-    """The pattern and index tensors of a tuple of indices, None standing for a full slice."""
+def what_to_put(
+    input: Tensor, indices: Any, values: Any, accumulate: bool
+) -> tuple[tuple[bool, ...], Tensor, list[Tensor]]:
+    """The pattern, the values and the index tensors of a tuple of indices, None standing for a full
+    slice.
+    """
     if not isinstance(indices, (tuple, list)):
         raise TypeError(
             "index_put_(): argument 'indices' (position 1) must be tuple of Tensors, not "
             f"{type(indices).__name__}"
         )
     found, dim = {}, 0
-    for index in indices:
+    for i, index in enumerate(indices):
         if index is not None:
+            if not isinstance(index, Tensor):
+                raise TypeError(
+                    f"index_put_(): expected a Tensor as element {i} of 'indices', but got "
+                    f"{type(index).__name__}; x[...] = values takes numbers, slices and lists."
+                )
             if index._array.dtype is dtypes.uint8:
                 index = as_mask(index)
+            if index._array.dtype is dtypes.bool_ and not index._array.ndim and len(indices) == 1:
+                index = index.expand(input._array.shape)  # all of input, or nothing
             found[dim] = index
             dim += index._array.ndim if index._array.dtype is dtypes.bool_ else 1
         else:
@@ -47,7 +58,11 @@ def where_to_put(input: Tensor, indices: Any) -> tuple[tuple[bool, ...], list[Te
         raise IndexError(
             f"too many indices for tensor of dimension {input._array.ndim} (got {dim})"
         )
-    return spread(found)
+    expect_tensor(values, "index_put_", "values")
+    if len(found) == 1 and not accumulate:
+        values = as_number(values, input, *found.values())
+    pattern, tensors = spread(found)
+    return pattern, values, tensors
 
 
 @method
@@ -60,16 +75,14 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
         >>> torch.index_put(torch.zeros(3), (torch.tensor([0, 2]),), torch.tensor([1.0, 2.0]))
         tensor([1., 0., 2.])
     """
-    pattern, tensors = where_to_put(input, indices)
-    expect_tensor(values, "index_put_", "values")
+    pattern, values, tensors = what_to_put(input, indices, values, accumulate)
     return IndexPut.bind(input, values, *tensors, pattern=pattern, accumulate=accumulate)
 
 
 @method
 def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """In-place form of ``index_put``."""
-    pattern, tensors = where_to_put(input, indices)
-    expect_tensor(values, "index_put_", "values")
+    pattern, values, tensors = what_to_put(input, indices, values, accumulate)
     return IndexPut.update(input, values, *tensors, pattern=pattern, accumulate=accumulate)
 
 

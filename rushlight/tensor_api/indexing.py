@@ -408,6 +408,11 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
             setitem(getitem(self, apart[0]), apart[1], value)
             return
         key = modes.trace.indices.placed(self, key, value)
+    if key.__class__ is bool:
+        value = as_value(value, self)
+        if not key:
+            return
+        key = None  # what x[True] is: all of x, in one more dim
     basic, tensors = plain(self._array, key), None
     placed = basic is None and by_places(key)
     if basic is None and modes.trace is not None and not placed and fill_mask(self, key, value):
@@ -437,7 +442,10 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
             return
     if tensors:
         pattern, indices = tensors
-        IndexPut.update(part, as_value(value, part), *indices, pattern=pattern, accumulate=False)
+        value = as_value(value, part)
+        if len(places) == 1:
+            value = as_number(value, part, *places.values())
+        IndexPut.update(part, value, *indices, pattern=pattern, accumulate=False)
         return
     if not isinstance(value, Tensor):
         if isinstance(value, (int, float, bool, complex)):
@@ -543,7 +551,7 @@ def fill_mask(self: Tensor, key: Any, value: Any) -> bool:
         return False
     ((dim, mask),) = tensors.items()
     part = self if basic is None else BasicIndex.bind(self, index=basic)
-    value = as_value(value, part)
+    value = as_number(as_value(value, part), part, mask)
     rest = part._array.ndim - dim - mask._array.ndim
     shape = value._array.shape
     if mask._array.dtype != np.bool_ or not mask._array.ndim or value.dtype != part.dtype:
@@ -594,6 +602,18 @@ def as_value(value: Any, part: Tensor) -> Tensor:
         f"can't assign a {type(value).__name__} to a {dtypes.of[part._array.dtype]} tensor; use "
         "a number or a tensor."
     )
+
+
+def as_number(value: Tensor, part: Tensor, index: Tensor) -> Tensor:
+    """A value to be written, in the target's dtype where it is one element and the index one mask:
+    it fills then, as a number does.
+    """
+    d, v = part._array.dtype, value._array
+    if v.dtype is d or v.size != 1 or index._array.dtype is not dtypes.bool_:
+        return value
+    if modes.trace is None:
+        expect_fit(host(value).item(), d)
+    return value.to(part.dtype)
 
 
 def drop_leading_ones(value: Tensor, part: Tensor) -> Tensor:

@@ -163,3 +163,59 @@ def test_moduli_are_not_written_to_complex_numbers(lib, name):
     with pytest.raises(RuntimeError):
         getattr(x, name)()
     assert x.tolist() == [3 + 4j]
+
+
+MASK = [True, False, True]
+ONE = {"number": 7, "fraction": 7.5, "list": [7], "nested": [[7.5]], "truth": True}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "complex64", "bool"])
+@pytest.mark.parametrize("key", [MASK, (None, MASK), True, False], ids=str)
+@pytest.mark.parametrize("one", ONE.values(), ids=ONE)
+def test_one_element_fills_a_mask_as_a_number_does(dtype, key, one):
+    def result(lib):
+        x = lib.arange(3).to(getattr(lib, dtype))
+        x[key] = lib.tensor(one)
+        return x.tolist()
+
+    assert result(rushlight) == result(torch)
+
+
+@pytest.mark.parametrize("lib", [rushlight, torch])
+def test_one_element_of_another_dtype(lib):
+    x, mask = lib.zeros(3), lib.tensor(MASK)
+    assert x.index_put((mask,), lib.tensor(7)).tolist() == [7, 0, 7]
+    assert x.index_put_((mask,), lib.tensor([8])).tolist() == [8, 0, 8]
+    assert x.index_put_((lib.tensor(False),), lib.tensor([9])).tolist() == [8, 0, 8]
+    assert x.index_put_((lib.tensor(True),), lib.tensor([9])).tolist() == [9, 9, 9]
+    value = lib.tensor(2.0, dtype=lib.float64, requires_grad=True)
+    y = lib.zeros(3)
+    y[mask] = value
+    y.sum().backward()
+    assert value.grad.dtype is lib.float64 and value.grad.item() == 2
+    for value, dtype in [(1j, lib.float32), (300, lib.uint8)]:
+        with pytest.raises(RuntimeError, match="cannot be converted to type"):
+            lib.zeros(3, dtype=dtype)[mask] = lib.tensor(value)
+    for key in [lib.tensor([0, 2]), (True, mask), [0, 2]]:
+        with pytest.raises(RuntimeError, match="source and destination dtypes match"):
+            x[key] = lib.tensor(7)
+    with pytest.raises(RuntimeError, match="dtypes match"):
+        x.index_put_((mask,), lib.tensor(7), accumulate=True)
+    for indices in [(1,), ([0, 2],), (slice(2),)]:
+        with pytest.raises(TypeError, match="Tensor as element 0"):
+            x.index_put_(indices, lib.tensor(1.0))
+    with pytest.raises(TypeError, match="can't assign a str"):
+        x[True] = "7"
+
+
+def test_one_element_of_another_dtype_in_a_compiled_call():
+    mask = rushlight.tensor(MASK)
+
+    @rushlight.compile
+    def fill(x, value):
+        x = x.clone()
+        x[mask] = value
+        return x
+
+    for value in [7, 8, 9]:
+        assert fill(rushlight.zeros(3), rushlight.tensor(value)).tolist() == [value, 0, value]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.devices import place
@@ -154,7 +155,9 @@ def _r2c(
     for d, n in zip(dims, sizes, strict=True):
         x = _resized(x, d, n)
     result = FftR2c.bind(x, dims=tuple(dims), scale=_scale(norm, math.prod(sizes), conjugate))
-    result = result.conj() if conjugate else result
+    if conjugate:
+        node = "ConjBackward0" if len(dims) == 1 else "FftC2CBackward0"
+        result = known_as(node, result.conj())
     return result if out is None else store_out(out, result)
 
 
@@ -196,7 +199,8 @@ def fft(
         >>> torch.fft.fft(torch.tensor([1.0, 0.0, 0.0, 0.0])).real
         tensor([1., 1., 1., 1.])
     """
-    return _c2c(input, _one(n), dim, norm, False, out)
+    result = _c2c(input, _one(n), dim, norm, False, out)
+    return result if input.is_complex() else known_as("FftR2CBackward0", result)
 
 
 def ifft(
@@ -214,7 +218,8 @@ def ifft(
         >>> torch.fft.ifft(torch.ones(4)).real
         tensor([1., 0., 0., 0.])
     """
-    return _c2c(input, _one(n), dim, norm, True, out)
+    result = _c2c(input, _one(n), dim, norm, True, out)
+    return result if input.is_complex() else known_as("ConjBackward0", result)
 
 
 def fft2(

@@ -140,6 +140,13 @@ def attach(n: Node, out: Any) -> None:
             o._node, o._tracked = output_of(n, i), True
 
 
+def known_as(name: str, out: Tensor) -> Tensor:
+    """``out``, whose node users see as ``name``: several operations here, one in PyTorch."""
+    if out._node is not None:
+        out._node.called = name
+    return out
+
+
 def pack_saved(n: Node) -> None:
     """Hand what the node saves to the user's pack hook; ``versions`` then holds the unpack hook."""
     assert modes.saved_hooks is not None

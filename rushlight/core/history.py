@@ -87,7 +87,7 @@ class CopySlices(Node):
         self.inner.saved = value
 
     def name(self) -> str:
-        return "CopySlices"
+        return self.called or "CopySlices"
 
     def make_view_node(self) -> Node | None:
         """The graph position of the view as it was right after the write."""

@@ -67,12 +67,13 @@ class Node:
     owner: Callable[[], Any] | None = None
     # several outputs: (shape, dtype) of each; the gradient then arrives as a list
     out_specs: Any = None
+    called: str | None = None  # its name, where what the user called is more than this op
     stack: str | None = None  # the forward line, in anomaly mode
     meta: dict[str, Any] | None = None
 
     def name(self) -> str:
         """The node's name, such as ``MulBackward0``."""
-        return str(self.op.node_name(self.params, self.specs))
+        return self.called or str(self.op.name_of(self))
 
     def __repr__(self) -> str:
         home = "" if self.home == "builtins" else f"{shown_module(self.home)}."
@@ -427,7 +428,7 @@ class Output(Node):
 
     def name(self) -> str:
         node: Node = self.edges[0]
-        return node.name()
+        return self.called or node.name()
 
     @property
     def home(self) -> str:  # type: ignore[override]

@@ -196,8 +196,14 @@ class Op:
         return (self.label or type(self).__name__) + "Backward0"
 
     def node_name(self, params: dict[str, Any] | None, specs: Any) -> str:
-        """How the recorded node is called, where that also depends on shapes (None if not kept)."""
+        """How the recorded node is called, where that also depends on shapes (None if not kept, or
+        of a number).
+        """
         return self.backward_name(params)
+
+    def name_of(self, node: Any) -> str:
+        """How this node is called."""
+        return self.node_name(node.params, node.specs)
 
     def make_bind(self) -> Callable[..., Any]:
         """The function that applies the op."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
@@ -236,7 +237,9 @@ def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
         True
     """
     data, pivots = L.Lu.bind(A, pivot=pivot)
-    return named("linalg_lu", M.lu_unpack(data, pivots), out)
+    P, low, up = M.lu_unpack(data, pivots)
+    low, up = known_as("LinalgLuBackward0", low), known_as("LinalgLuBackward0", up)
+    return named("linalg_lu", (P, low, up), out)
 
 
 @in_float32

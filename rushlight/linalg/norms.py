@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside
 from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
 from rushlight.linalg.factors import svdvals
@@ -61,7 +62,8 @@ def multi_dot(tensors: Any, *, out: Tensor | None = None) -> Tensor:
     items[-1] = items[-1].unsqueeze(1) if last else items[-1]
     result = P.multi_dot(items)
     result = result.squeeze(0) if first else result
-    return stored_exactly(result.squeeze(-1) if last else result, out)
+    result = known_as("ViewBackward0", result.squeeze(-1) if last else result)
+    return stored_exactly(result, out)
 
 
 def vector_norm(
@@ -257,7 +259,7 @@ def vander(x: Tensor, N: int | None = None) -> Tensor:
     """
     x = x.reshape(1) if x.ndim == 0 else x
     n = x.shape[-1] if N is None else N
-    return x.unsqueeze(-1) ** beside(x, np.arange(n))
+    return known_as("CatBackward0", x.unsqueeze(-1) ** beside(x, np.arange(n)))
 
 
 for _name in ("cross", "matrix_norm", "norm", "vecdot", "vector_norm"):

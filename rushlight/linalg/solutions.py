@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.errors import DTypeError
@@ -88,7 +89,9 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
     vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
     b = B.unsqueeze(-1) if vector else B
     result = L.Solve.bind(A, b) if left else L.Solve.bind(A.mT, b.mT).mT
-    return stored_exactly(result.squeeze(-1) if vector else result, out)
+    if vector:
+        result = known_as("LinalgSolveExBackward0", result.squeeze(-1))
+    return stored_exactly(result, out)
 
 
 @in_float32
@@ -275,7 +278,8 @@ def lstsq(
         residuals = solution.abs().sum() * 0 + empty
     values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else empty
     rank = beside(A, np.empty(0, np.int64)) if driver == "gels" else rank
-    solution = solution.squeeze(-1) if vector else solution
+    name = "LinalgLstsqBackward0"
+    solution = known_as(name, solution.squeeze(-1) if vector else solution)
     return named("linalg_lstsq", (solution, residuals, rank, values), out, exact=False)
 
 

@@ -194,8 +194,13 @@ class Pow(Elementwise):
     ufunc = staticmethod(power)
     fast = dtypes.FLOATS
 
-    def backward_name(self, params):
-        return "PowBackward2" if params is NUMBER_FIRST else "PowBackward0"
+    def name_of(self, node):
+        """By which of the two is a number: the second, none, the first."""
+        base, exponent, *_ = node.saved or node.edges
+        if exponent is None or exponent.__class__ in NUMBERS:
+            return "PowBackward0"
+        number = base.__class__ in NUMBERS
+        return "PowBackward2" if number else "PowBackward1"
 
     def scalar(self, s, input, exponent):
         return s.pow(input, exponent)

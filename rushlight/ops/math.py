@@ -273,6 +273,13 @@ class Hypot(Analytic):
         return g * (other / out)
 
 
+def number_place(specs: Any) -> str:
+    """The end of a node's name, by which of two operands is a number: none, the first, or the
+    second, when there are no specs.
+    """
+    return "2" if not (specs and specs[1]) else "0" if specs[0] else "1"
+
+
 class Xlogy(Analytic):
     """``input * log(other)``, 0 where ``input`` is 0 (NaN where ``other`` is).
 
@@ -280,6 +287,9 @@ class Xlogy(Analytic):
     """
 
     fast = dtypes.FLOATS
+
+    def node_name(self, params, specs):
+        return "XlogyBackward" + number_place(specs)
 
     def scalar(self, s, input, other):
         return s.where(s.isnan(other), other, s.where(input == 0, 0, input * s.log(other)))
@@ -388,6 +398,8 @@ def floating_only(d: Any, name: str) -> Any:
 
 class Deg2rad(Analytic):
     """Degrees to radians: ``input * pi / 180``."""
+
+    label = "Deg2Rad"
 
     ufunc = staticmethod(lambda x: x * (math.pi / 180))
 

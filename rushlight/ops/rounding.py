@@ -256,6 +256,9 @@ class Remainder(Rounded):
     def scalar(self, s, input, other):
         return s.remainder(input, other)
 
+    def node_name(self, params, specs):
+        return "RemainderBackward" + ("1" if specs else "0")  # of a number
+
     def grad_input(self, g):
         return g
 
@@ -276,6 +279,9 @@ class Fmod(Rounded):
 
     def scalar(self, s, input, other):
         return s.fmod(input, other)
+
+    def node_name(self, params, specs):
+        return "FmodBackward" + ("1" if specs else "0")  # of a number
 
     def grad_input(self, g):
         return g

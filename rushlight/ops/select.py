@@ -210,6 +210,7 @@ class ClampMin(Elementwise):
     Gradient to ``input`` where they are equal.
     """
 
+    label = "Clamp"
     ufunc = np.maximum
 
     def scalar(self, s, input, min):
@@ -231,6 +232,7 @@ class ClampMax(Elementwise):
     Gradient to ``input`` where they are equal.
     """
 
+    label = "Clamp"
     ufunc = np.minimum
 
     def scalar(self, s, input, max):
@@ -384,6 +386,9 @@ class Copysign(Elementwise):
     compiled = True
     ufunc = np.copysign
     result_dtype = dtypes.to_float
+
+    def node_name(self, params, specs):
+        return "CopysignBackward0" if specs else "CopysignBackward1"  # of a number
 
     def scalar(self, s, input, other):
         return s.copysign(input, other)

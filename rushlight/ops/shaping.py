@@ -136,6 +136,8 @@ class DiagEmbed(Op):
 class RepeatInterleave(Op):
     """Slice i of ``dim`` repeated ``repeats[i]`` times in a row."""
 
+    label = "IndexSelect"
+
     def eager(self, xp, input, *, repeats, dim):
         return np.repeat(input, repeats, dim)
 

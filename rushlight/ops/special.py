@@ -10,7 +10,7 @@ from rushlight import dtypes
 from rushlight.core.scalar import NUMPY
 from rushlight.errors import DTypeError
 from rushlight.ops.implicit import StandardGammaGrad
-from rushlight.ops.math import Analytic, same_dtype
+from rushlight.ops.math import Analytic, number_place, same_dtype
 from rushlight.ops.select import Where
 
 ROOT_PI = math.sqrt(math.pi)
@@ -296,7 +296,8 @@ class Xlog1py(Special):
     Shape: broadcast of both.
     """
 
-    label = "SpecialXlog1Py"
+    def node_name(self, params, specs):
+        return "SpecialXlog1PyBackward" + number_place(specs)
 
     def scalar(self, s, input, other):
         return s.where(s.isnan(other), other, s.where(input == 0, 0, input * s.log1p(other)))

@@ -146,11 +146,11 @@ class BasicIndex(Movement):
         return input[index]
 
     def backward_name(self, params):
-        items = [i for i in params["index"] if i is not Ellipsis] if params else []
-        kinds = {type(i) for i in items if i != slice(None)}
-        return {int: "Select", type(None): "Unsqueeze"}.get(
-            kinds.pop() if len(kinds) == 1 else slice, "Slice"
-        ) + "Backward0"
+        """torch takes one index after the other, but whole dims only alone."""
+        index = [i for i in params["index"] if i is not Ellipsis]
+        items = [i for i in index if i != slice(None)] or index or [Ellipsis]
+        names = {int: "Select", type(None): "Unsqueeze", type(Ellipsis): "Alias"}
+        return names.get(type(items[-1]), "Slice") + "Backward0"
 
 
 class WritePart(Op):
@@ -398,6 +398,8 @@ Split.pick, Unbind.pick = SplitPick, UnbindPick
 class Real(Movement):
     """The real part of a complex tensor."""
 
+    label = "Select"
+
     def eager(self, xp, input):
         return input.real
 
@@ -407,6 +409,8 @@ class Real(Movement):
 
 class Imag(Movement):
     """The imaginary part of a complex tensor."""
+
+    label = "Select"
 
     def eager(self, xp, input):
         return input.imag

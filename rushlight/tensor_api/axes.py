@@ -6,6 +6,7 @@ import builtins
 import functools
 from typing import Any
 
+from rushlight.core.autograd import known_as
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, no_tensor
@@ -230,7 +231,7 @@ def matrix_t(x: Tensor, name: str) -> Tensor:
 def _reverse_dims(self: Tensor) -> Tensor:
     ndim = self._array.ndim
     if ndim == 2:
-        return V.T.bind(self)
+        return known_as("PermuteBackward0", V.T.bind(self))
     if not ndim:
         _warn_of_number("T")
     else:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes, formats
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import driver_of
 from rushlight.core.meta import MetaArray
 from rushlight.core.op import lone
@@ -56,7 +57,7 @@ def cast(x: Tensor, d: Any, copy: bool = False) -> Tensor:
         if x._array.dtype in dtypes.COMPLEX_TYPES:
             warn_of_lost_part(d)
         return Cast.bind(x, dtype=d)
-    return Clone.bind(x) if copy else x
+    return known_as("ToCopyBackward0", Clone.bind(x)) if copy else x
 
 
 def warn_of_lost_part(d: Any) -> None:
@@ -250,7 +251,7 @@ def fill_(input: Tensor, value: Any) -> Tensor:
         return Copy.update(input, value)
     if not hasattr(value.__class__, "real"):  # not the value, which may be traced
         raise TypeError(f"fill_(): value must be a number or a tensor, not {value!r}")
-    return Fill.update(input, value=value)
+    return known_as("FillBackward2", Fill.update(input, value=value))
 
 
 @method
@@ -261,7 +262,7 @@ def zero_(input: Tensor) -> Tensor:
         fill(x, 0)
         written(input)
         return input
-    return Fill.update(input, value=0)
+    return known_as("ZeroBackward0", Fill.update(input, value=0))
 
 
 def can_cast(from_: Any, to: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import formats
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor
 from rushlight.tensor_api import axes, pieces, views
 from rushlight.tensor_api._common import expect_tensor, store_out
@@ -17,18 +18,27 @@ def _copying(name: str, view: Any) -> Any:
         expect_tensor(input, name)
         result = view(input, *args, **kwargs)
         if isinstance(result, tuple):
-            copies = tuple([t.clone(memory_format=formats.contiguous_format) for t in result])
+            copies = tuple([_copy(t, input) for t in result])
             return (
                 copies
                 if out is None
                 else tuple([store_out(o, t, exact=True) for o, t in zip(out, copies, strict=True)])
             )
-        copy = result.clone(memory_format=formats.contiguous_format)
+        copy = _copy(result, input)
         return copy if out is None else store_out(out, copy, exact=True)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"A copy of what ``{view.__name__}`` looks at."
     return function
+
+
+def _copy(view: Tensor, of: Tensor) -> Tensor:
+    copy = view.clone(memory_format=formats.contiguous_format)
+    if view is of:
+        return known_as("AliasBackward0_copy", copy)
+    if view._node is None:
+        return copy
+    return known_as(view._node.name().replace("Unsafe", "") + "_copy", copy)
 
 
 def _view(input: Tensor, size: Any = None, *, dtype: Any = None) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import devices, dtypes, formats
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import DeviceArray, beside, device_empty, send
 from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
@@ -425,7 +426,8 @@ def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
         raise RuntimeError(f"polar: expected Float or Double tensors, but got {abs.dtype}.")
     if abs._array.dtype != angle._array.dtype:
         raise DTypeError(f"polar: abs is {abs.dtype} and angle {angle.dtype}; convert one of them.")
-    return complex(abs * angle.cos(), abs * angle.sin(), out=out)
+    result = known_as("PolarBackward0", complex(abs * angle.cos(), abs * angle.sin()))
+    return result if out is None else store_out(out, result, exact=True)
 
 
 # New tensors like an existing one

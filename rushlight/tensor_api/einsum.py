@@ -6,6 +6,7 @@ import functools
 import math
 from typing import Any
 
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor
 from rushlight.tensor_api.products import matmul
 
@@ -194,7 +195,7 @@ def einsum_pair(
     layout = pair_layout(la, a._array.shape, lb, b._array.shape, needed)
     multiply, left, right, shape, letters = layout
     x, y = arranged(a, *left), arranged(b, *right)
-    out = matmul(x, y) if multiply else x * y
+    out = known_as("ViewBackward0", matmul(x, y)) if multiply else x * y
     return arranged(out, None, shape), letters
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, constant_on, host
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor, expect_tensors
@@ -87,6 +88,7 @@ def orgqr(input: Tensor, input2: Tensor, *, out: Tensor | None = None) -> Tensor
     result = reflections(input, input2, eye, reversed(range(input2.shape[-1])))
     if not input2.shape[-1] and input.requires_grad:  # nothing is reflected, and yet recorded
         result = result + input.sum() * 0
+    result = known_as("LinalgHouseholderProductBackward0", result)
     return result if out is None else store_out(out, result)
 
 
@@ -124,6 +126,7 @@ def ormqr(
         order = reversed(forward) if transpose else forward
         tau = input2 if transpose else input2.conj()
         result = reflections(input, tau, input3.mH, order).mH
+    result = known_as("OrmqrBackward0", result)
     return result if out is None else store_out(out, result, exact=True)
 
 

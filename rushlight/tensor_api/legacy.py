@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight import devices, dtypes
 from rushlight.core import threads
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import send
 from rushlight.core.meta import without_memory
 from rushlight.core.tensor import Tensor, constant, expect_tensors, instance, wrap
@@ -346,7 +347,8 @@ def empty_permuted(
 
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor like ``input`` with ``value`` everywhere."""
-    return input.clone().fill_(value)
+    out = input.clone().fill_(value)
+    return known_as(f"FillBackward{isinstance(value, Tensor):d}", out)
 
 
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, wrap
@@ -33,9 +34,10 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """
     if isinstance(value, Tensor) and value.requires_grad:
         return fill_with_tensor(input, mask, value)
-    return masked.MaskedFill.bind(
+    out = masked.MaskedFill.bind(
         input, expect_tensor(mask, "masked_fill", "mask"), value=fill_value(value)
     )
+    return known_as("MaskedFillBackward1", out) if isinstance(value, Tensor) else out
 
 
 def fill_with_tensor(input: Tensor, mask: Tensor, value: Tensor) -> Tensor:
@@ -46,7 +48,7 @@ def fill_with_tensor(input: Tensor, mask: Tensor, value: Tensor) -> Tensor:
             f"{value._array.ndim} dimension(s)."
         )
     kept = masked.MaskedFill.bind(input, mask, value=0)
-    return kept + value.to(input.dtype) * mask.to(input.dtype)
+    return known_as("MaskedFillBackward1", kept + value.to(input.dtype) * mask.to(input.dtype))
 
 
 @method

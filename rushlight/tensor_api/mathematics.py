@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.dtypes import NUMBERS
 from rushlight.errors import DTypeError, NotSupportedError
@@ -192,7 +193,9 @@ def conj(input: Tensor) -> Tensor:
         >>> torch.conj(torch.tensor([1 + 2j])).resolve_conj()
         tensor([1.-2.j])
     """
-    return S.Conj.bind(input) if input._array.dtype in dtypes.COMPLEX_TYPES else input
+    if input._array.dtype not in dtypes.COMPLEX_TYPES:
+        return input
+    return known_as("ConjBackward0", S.Conj.bind(input))
 
 
 @method
@@ -326,7 +329,8 @@ def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
         >>> torch.clamp_min(torch.tensor([1, 5]), 3)
         tensor([3, 5])
     """
-    return clamp(input, min, out=out)
+    kind = isinstance(min, Tensor)
+    return finished(known_as(f"ClampMinBackward{kind:d}", clamp(input, min)), out)
 
 
 @method
@@ -338,7 +342,8 @@ def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
         >>> torch.clamp_max(torch.tensor([1, 5]), 3)
         tensor([1, 3])
     """
-    return clamp(input, None, max, out=out)
+    kind = isinstance(max, Tensor)
+    return finished(known_as(f"ClampMaxBackward{kind:d}", clamp(input, None, max)), out)
 
 
 clip = clamp
@@ -458,8 +463,10 @@ def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) 
         tensor([0.2500, 0.2500])
     """
     _check_lerp(input, end, weight)
-    store = stored_exactly if isinstance(weight, Tensor) else finished
-    return store(W.Lerp.bind(input, end, weight), out)
+    result = W.Lerp.bind(input, end, weight)
+    if isinstance(weight, Tensor):
+        return stored_exactly(known_as("LerpBackward1", result), out)
+    return finished(result, out)
 
 
 def _check_lerp(input: Tensor, end: Tensor, weight: Any) -> None:
@@ -637,7 +644,8 @@ def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
     total = lgamma(input)
     for i in builtins.range(1, p):
         total = total + lgamma(input - i / 2)
-    return finished(total + p * (p - 1) / 4 * float(np.log(np.pi)), out)
+    result = total + p * (p - 1) / 4 * float(np.log(np.pi))
+    return finished(known_as("MvlgammaBackward0", result), out)
 
 
 in_place(mvlgamma)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
@@ -89,14 +90,14 @@ def logdet(input: Tensor) -> Tensor:
     sign, log = L.Slogdet.bind(input)
     if input._array.dtype in dtypes.COMPLEX_TYPES:
         return log + sign.angle() * 1j
-    return log.masked_fill(sign < 0, float("nan"))
+    return known_as("WhereBackward0", log.masked_fill(sign < 0, float("nan")))
 
 
 @method
 def cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The triangular factor of positive definite matrices."""
     _warn_of_name("torch.cholesky", "torch.linalg.cholesky")
-    result = triangular_factor(input, upper)
+    result = known_as("CholeskyBackward0", triangular_factor(input, upper))
     return result if out is None else store_out(out, result)
 
 
@@ -121,7 +122,9 @@ def cholesky_solve(
 @method
 def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The inverse of a matrix, given its Cholesky factor."""
-    return cholesky_solve(L.eye_like(input).expand(input.shape), input, upper, out=out)
+    result = cholesky_solve(L.eye_like(input).expand(input.shape), input, upper)
+    result = known_as("CholeskyInverseBackward0", result)
+    return result if out is None else store_out(out, result)
 
 
 @method
@@ -200,7 +203,8 @@ def factored_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     """``lu_solve``, which is deprecated under that name."""
     permuted = in_order(input, L.row_order(host(LU_pivots), LU_data._array.shape[-1]))
     inner = L.SolveTriangular.bind(LU_data, permuted, upper=False, unitriangular=True)
-    return L.SolveTriangular.bind(LU_data, inner, upper=True, unitriangular=False)
+    result = L.SolveTriangular.bind(LU_data, inner, upper=True, unitriangular=False)
+    return known_as("LinalgLuSolveBackward0", result)
 
 
 def in_order(x: Tensor, rows: Any) -> Tensor:
@@ -226,7 +230,8 @@ def triangular_solve(
     )
     matrix = A.mT if transpose else A
     x = L.SolveTriangular.bind(matrix, input, upper=upper != transpose, unitriangular=unitriangular)
-    return named("triangular_solve", (x, A.clone()), out)
+    name = "TriangularSolveBackward0"
+    return named("triangular_solve", (known_as(name, x), known_as(name, A.clone())), out)
 
 
 def lu_unpack(
@@ -256,6 +261,7 @@ def lu_unpack(
     if unpack_data:
         ones = beside(LU_data, np.eye(m, k, dtype=LU_data._array.dtype))
         low, up = LU_data.tril(-1)[..., :k] + ones, LU_data.triu()[..., :k, :]
+        low, up = known_as("LuUnpackBackward0", low), known_as("LuUnpackBackward0", up)
     return named("lu_unpack", (p, low, up), out)
 
 

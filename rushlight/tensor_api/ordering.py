@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, constant_on, host
 from rushlight.core.tensor import Tensor, fixed_number, no_tensor, value_needed, wrap
 from rushlight.errors import DTypeError, ShapeError
@@ -266,7 +267,8 @@ def _quantile(
         result = result.reshape(at.size, *shape)
     elif not input._array.ndim:
         result = result.reshape(at.size)
-    return stored_exactly(result if at.ndim else result.squeeze(0), out)
+    result = result if at.ndim else result.squeeze(0)
+    return stored_exactly(known_as("SqueezeBackward4", result), out)
 
 
 @method

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, new_counter
 from rushlight.errors import ShapeError
 from rushlight.ops import view as V
@@ -93,6 +94,11 @@ def _pieces(input: Tensor, sizes: list[int], dim: int) -> tuple[Tensor, ...]:
     return tuple(V.Split.bind(input, bounds=tuple(bounds), dim=dim))
 
 
+def _of_sizes(input: Tensor, sizes: list[int], dim: int) -> tuple[Tensor, ...]:
+    """Pieces as ``split_with_sizes`` gives them."""
+    return tuple([known_as("SplitWithSizesBackward0", t) for t in _pieces(input, sizes, dim)])
+
+
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of consecutive pieces of ``dim``: each of a given size (the last may be smaller), or of
     the sizes in a list.
@@ -136,7 +142,7 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
             f"(input tensor's size at dimension {d}), "
             f"but got split_sizes={sizes}."
         )
-    return _pieces(input, sizes, d)
+    return _of_sizes(input, sizes, d)
 
 
 @method
@@ -157,7 +163,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         raise ShapeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}.")
     n = input._array.shape[d]
     if not n:
-        return _pieces(input, [0] * chunks, d)
+        return _of_sizes(input, [0] * chunks, d)
     size = -(-n // chunks)
     return _equal_pieces(input, size, d)
 
@@ -178,6 +184,8 @@ def apart(pieces: Any) -> Any:
     def alone(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
         found: tuple[Tensor, ...] = pieces(*args, **kwargs)
         for t in found:
+            if t._node is not None:
+                known_as("Unsafe" + t._node.name(), t)
             t._link, t._counter = None, new_counter()
         return found
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.binds import make_binary, make_reversed, operand
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import DTypeError
@@ -246,7 +247,7 @@ def sub(input: Any, other: Any, *older: Any, alpha: Any = 1, out: Tensor | None 
     result = (
         A.Sub.bind(lifted(input, other), other)
         if _is_one(alpha)
-        else _add_scaled("sub", A.AddScaled.bind, input, other, alpha, -1)
+        else known_as("SubBackward0", _add_scaled("sub", A.AddScaled.bind, input, other, alpha, -1))
     )
     if result is NotImplemented:
         refuse_operands("sub", input, other)
@@ -255,7 +256,9 @@ def sub(input: Any, other: Any, *older: Any, alpha: Any = 1, out: Tensor | None 
 
 def rsub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
     """``other - alpha * input``."""
-    return sub(other, expect_tensor(input, "rsub"), alpha=alpha)
+    kind = not isinstance(other, Tensor)
+    result = sub(other, expect_tensor(input, "rsub"), alpha=alpha)
+    return known_as(f"RsubBackward{kind:d}", result)
 
 
 def div(
@@ -308,6 +311,7 @@ def _sub_(self: Tensor, other: Any, *older: Any, alpha: Any = 1) -> Tensor:
         result = A.Sub.update(self, other)
     else:
         result = _add_scaled("sub_", A.AddScaled.update, self, other, alpha, -1)
+        known_as("SubBackward0", self)
     if result is NotImplemented:
         refuse_operands("sub_", self, other)
     return result  # type: ignore[no-any-return]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.binds import broadcast
 from rushlight.core.device_array import beside
 from rushlight.core.history import check_write
@@ -180,7 +181,7 @@ def vdot(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         tensor(3.+0.j)
     """
     need_dims("vdot", (input, 1), (other, 1))
-    return _store(out, M.Matmul.bind(conj(input), other))
+    return _store(out, known_as("VdotBackward0", M.Matmul.bind(conj(input), other)))
 
 
 @method
@@ -277,7 +278,7 @@ def _mixed(
         if input._array.shape != product._array.shape:
             expanded_shape(product._array.shape, input._array.shape)  # refuses what does not fit
         result = (input if beta == 1 else input * beta) + scaled
-    return _store(out, result)
+    return _store(out, known_as(f"{name.title()}Backward0", result))
 
 
 @method
@@ -442,7 +443,8 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     shapes = [tuple(t.shape) for t in matrices]
     if not shapes or any([len(shape) != 2 for shape in shapes]):
         raise ShapeError(f"chain_matmul(): expected one or more matrices, but got shapes {shapes}")
-    return _store(out, multi_dot(matrices) if shapes[1:] else matrices[0].clone())
+    result = known_as("ViewBackward0", multi_dot(matrices)) if shapes[1:] else matrices[0].clone()
+    return _store(out, result)
 
 
 def multi_dot(items: Any, multiply: Any = mm) -> Any:
@@ -530,7 +532,7 @@ def trace(input: Tensor) -> Tensor:
 @in_float32
 def recorded_trace(input: Tensor) -> Tensor:
     """``trace`` by other functions."""
-    return input.diagonal().sum()
+    return known_as("TraceBackward0", input.diagonal().sum())
 
 
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
@@ -579,7 +581,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     result = matmul(left, right)
     if len(fa) != 1 or len(fb) != 1:
         result = result.reshape([sa[i] for i in fa] + [sb[i] for i in fb])
-    return _store(out, result)
+    return _store(out, known_as("ViewBackward0", result))
 
 
 def _as_matrix(t: Tensor, order: list[int], shape: tuple[int, int]) -> Tensor:
@@ -621,7 +623,8 @@ def kron(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         else:
             np.multiply(x, y, parts)
         return stored(wrap(product), out)
-    return stored((input.reshape(left) * other.reshape(right)).reshape(shape), out)
+    product = (input.reshape(left) * other.reshape(right)).reshape(shape)
+    return stored(known_as("UnsafeViewBackward0", product), out)
 
 
 @method
@@ -665,7 +668,7 @@ def cross_along(a: Tensor, b: Tensor, dim: int, name: str) -> Tensor:
         product = x * y.take(NEXT, d) - x.take(NEXT, d) * y
         return wrap(product.take(NEXT, d))
     r, s = a.roll(-1, d), b.roll(-1, d)
-    return (a * s - r * b).roll(-1, d)
+    return known_as("LinalgCrossBackward0", (a * s - r * b).roll(-1, d))
 
 
 def _matmul(self: Tensor, other: object) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, constant_on, host
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, value_pinned, wrap
@@ -229,9 +230,9 @@ def trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Ten
         n, step = y._array.shape[d], x if x is not None else 1 if dx is None else dx
         if y._array.dtype in dtypes.DIFFERENTIABLE and not isinstance(step, (tuple, list)):
             ends = y.select(d, 0) + y.select(d, n - 1)  # half of them is too much
-            return (sum(y, d) - ends * 0.5) * step
+            return known_as("MulBackward1", (sum(y, d) - ends * 0.5) * step)
     strips = _trapezoids(y, x, dx, dim)
-    return sum(strips, dim) if y._array.shape[dim] else sum(y, dim)
+    return known_as("DivBackward1", sum(strips if y._array.shape[dim] else y, dim))
 
 
 def cumulative_trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
@@ -320,7 +321,7 @@ def _derivative(y: Tensor, d: int, step: Any, edge_order: int) -> Tensor:
         bend0 = (slope[..., 1:2] - slope[..., :1]) / (h[:1] + h[1:2])
         bend1 = (slope[..., -1:] - slope[..., -2:-1]) / (h[-1:] + h[-2:-1])
         first, last = first - h[:1] * bend0, last + h[-1:] * bend1
-    return cat([first, inner, last], -1).movedim(-1, d)  # type: ignore[no-any-return]
+    return known_as("CatBackward0", cat([first, inner, last], -1).movedim(-1, d))
 
 
 def _numbers(x: Any) -> Any:
@@ -674,7 +675,7 @@ def renorm(
         return stored_exactly(wrap(x * factor), out)
     norm = input.norm(p, others, True)
     scale = Where.bind(norm <= maxnorm, 1, maxnorm / (norm + 1e-7))
-    return stored_exactly(input * scale, out)
+    return stored_exactly(known_as("RenormBackward0", input * scale), out)
 
 
 methods(renorm_=lambda self, p, dim, maxnorm: self.copy_(renorm(self.clone(), p, dim, maxnorm)))

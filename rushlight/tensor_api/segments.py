@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor
 from rushlight.errors import NotSupportedError
 from rushlight.tensor_api._common import wrap_dim
@@ -89,7 +90,7 @@ def segment_reduce(
     if reduce == "mean":
         sizes = lengths if initial is None else lengths.clamp(min=1)
         result = result / sizes.reshape(*lengths.shape, *[1] * (flat.dim() - 1))
-    return result
+    return known_as("SegmentReduceBackward0", result)
 
 
 def _extremes(begun: Tensor, where: Tensor, flat: Tensor, kind: str) -> Tensor:

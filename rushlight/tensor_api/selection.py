@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
 from rushlight.ops import combining, slices
@@ -81,7 +82,8 @@ def _scatter(
     expect_tensor(index, "scatter", "index")
     d = wrap_dim(dim, input._array.ndim)
     if reduce is None:
-        return apply(input, index, src, dim=d)
+        out = apply(input, index, src, dim=d)
+        return out if isinstance(src, Tensor) else known_as("ScatterBackward1", out)
     if reduce not in ("add", "multiply"):
         raise RuntimeError(f"reduce argument must be either add or multiply, but is {reduce!r}.")
     if isinstance(src, Tensor):
@@ -299,10 +301,12 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
         shape, once = list(input._array.shape), beside(input, np.unique(host(index)))
         if shape:
             shape[wrap_dim(dim, len(shape))] = once._array.size
-        return index_copy(input, dim, once, value.to(input.dtype).expand(shape))
-    return slices.IndexFill.bind(
+        out = index_copy(input, dim, once, value.to(input.dtype).expand(shape))
+        return known_as("IndexFillBackward1", out)
+    out = slices.IndexFill.bind(
         input, index, dim=wrap_dim(dim, input._array.ndim), value=fill_value(value)
     )
+    return known_as("IndexFillBackward1", out) if isinstance(value, Tensor) else out
 
 
 @method

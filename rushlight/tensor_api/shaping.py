@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, constant_on, host
 from rushlight.core.size import make_size
 from rushlight.core.state import modes
@@ -98,7 +99,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(steps)}, dims:0")
         if input._array.ndim == 1:
             return H.Roll.bind(input, shifts=steps, dims=(0,))
-        return H.Roll.bind(input.reshape(-1), shifts=steps, dims=(0,)).reshape(input._array.shape)
+        flat = H.Roll.bind(input.reshape(-1), shifts=steps, dims=(0,))
+        return known_as("RollBackward0", flat.reshape(input._array.shape))
     where = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if len(steps) != len(where):
         raise RuntimeError(
@@ -136,12 +138,12 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
         )
     k %= 4
     if k == 2:
-        return flip(input, a, b)
+        return known_as("Rot90Backward0", flip(input, a, b))
     if not k:
-        return input.clone()
+        return known_as("Rot90Backward0", input.clone())
     arrays = unrecorded(input)  # then nobody sees that a view is flipped
     turned = input.transpose(a, b) if arrays is None else wrap(arrays[0].swapaxes(a, b))
-    return flip(turned, a if k == 1 else b)
+    return known_as("Rot90Backward0", flip(turned, a if k == 1 else b))
 
 
 @method
@@ -210,7 +212,8 @@ def repeat_interleave(
     d = 0 if dim is None else wrap_dim(dim, input._array.ndim)
     if repeats.__class__ is int and repeats >= 0 and x._array.ndim:
         expect_total(repeats * x._array.shape[d], output_size)
-        return H.RepeatInterleave.bind(x, repeats=np.full(x._array.shape[d], repeats), dim=d)
+        out = H.RepeatInterleave.bind(x, repeats=np.full(x._array.shape[d], repeats), dim=d)
+        return known_as("ViewBackward0", out)
     counts = numbers_of(repeats) if isinstance(repeats, Tensor) else np.asarray(repeats)
     if counts.size and int(counts.min()) < 0:
         raise RuntimeError("repeats can not be negative")
@@ -372,4 +375,7 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
         raise ShapeError(f"size {list(shape)} is not expandable to size {list(have)}.")
     if not shape:
         return self.sum()
-    return self if shape == have else sum_to(self, shape)
+    if shape == have:
+        return self
+    out = sum_to(self, shape)
+    return known_as("ViewBackward0", out) if extra else out

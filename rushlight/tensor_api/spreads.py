@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.ops import reduce as R
@@ -102,7 +103,8 @@ def var_mean(
         (tensor(1.), tensor(2.))
     """
     variance = _spread("var_mean", S.Var, input, dim, unbiased, keepdim, correction, None)
-    return variance, _mean_beside(input, dim, keepdim)
+    mean = _mean_beside(input, dim, keepdim)
+    return known_as("VarMeanBackward0", variance), known_as("VarMeanBackward0", mean)
 
 
 def _mean_beside(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
@@ -127,4 +129,5 @@ def std_mean(
         (tensor(1.), tensor(2.))
     """
     deviation = _spread("std_mean", S.Std, input, dim, unbiased, keepdim, correction, None)
-    return deviation, _mean_beside(input, dim, keepdim)
+    mean = _mean_beside(input, dim, keepdim)
+    return known_as("StdMeanBackward0", deviation), known_as("StdMeanBackward0", mean)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import constant_on
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.ops.pad import ConstantPad
@@ -40,11 +41,15 @@ def _at_least(n: int, grow: Any) -> Any:
 
 def _to_3d(t: Tensor) -> Tensor:
     n = t._array.ndim
-    return t if n >= 3 else t.unsqueeze(-1) if n == 2 else t.reshape(1, -1, 1)
+    if not n:
+        return t.reshape(1, 1, 1)
+    return t if n >= 3 else atleast_2d(t).unsqueeze(-1)
 
 
 atleast_1d = _at_least(1, lambda t: t if t._array.ndim else t.reshape(1))
-atleast_2d = _at_least(2, lambda t: t if t._array.ndim >= 2 else t.reshape(1, -1))
+atleast_2d = _at_least(
+    2, lambda t: t if t._array.ndim >= 2 else t.unsqueeze(0) if t._array.ndim else t.reshape(1, 1)
+)
 atleast_3d = _at_least(3, _to_3d)
 
 
@@ -132,7 +137,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
         w = t._array.shape[1]
         rows.append(ConstantPad.bind(t, pads=((0, 0), (at, width - at - w)), value=0))
         at += w
-    return cat(rows, 0)
+    return known_as("BlockDiagBackward0", cat(rows, 0))
 
 
 def cartesian_prod(*tensors: Any) -> Tensor:
@@ -185,7 +190,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         index = np.stack(np.divmod(np.flatnonzero(mask), max(n, 1)), 1)
     else:
         index = np.array(list(choose(builtins.range(n), r)), np.int64).reshape(-1, r)
-    return input[constant_on(input, index)]
+    return known_as("StackBackward0", input[constant_on(input, index)])
 
 
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
@@ -209,4 +214,4 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
         return wrap(powers if increasing else powers[:, ::-1].copy())
     x = x if x._array.dtype in dtypes.DIFFERENTIABLE else x.to(dtypes.of[dtypes.int64])
     columns = cat([x.new_ones((x._array.size, 1)), x.unsqueeze(-1).expand(-1, n - 1)], 1).cumprod(1)
-    return columns if increasing else flip(columns, 1)
+    return known_as("CopySlices", columns) if increasing else flip(columns, 1)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.native import kernels
 from rushlight.core.tensor import Tensor
 from rushlight.ops import shaping as H
@@ -146,9 +147,10 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
     """
     if input._array.ndim not in (1, 2):
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input._array.ndim}D")
-    result = (
-        diag_embed(input, diagonal) if input._array.ndim == 1 else input.diagonal(diagonal).clone()
-    )
+    if input._array.ndim == 1:
+        result = diag_embed(input, diagonal)
+    else:
+        result = known_as("DiagonalBackward0_copy", input.diagonal(diagonal).clone())
     return result if out is None else store_out(out, result, exact=True)
 
 

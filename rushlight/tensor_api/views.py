@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
+from rushlight.core.autograd import known_as
 from rushlight.core.history import check_write
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import (
@@ -181,7 +182,9 @@ def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     if not (sizes and sizes[0].__class__ is int):
         sizes = shape_of(sizes if shape is None else (shape,), "reshape")
     t = reshaped(input, sizes, True)
-    return own(reshaped(Contiguous.bind(input), sizes)) if t is None else t
+    if t is None:
+        t = known_as("UnsafeViewBackward0", own(reshaped(Contiguous.bind(input), sizes)))
+    return t
 
 
 @method

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.tensor_api._common import method, store_out, unrecorded, wrap_dim
@@ -11,7 +12,7 @@ from rushlight.tensor_api._common import method, store_out, unrecorded, wrap_dim
 __all__ = ["select_scatter", "slice_scatter", "diagonal_scatter", "as_strided_scatter"]
 
 
-def _written_copy(input: Tensor, view: Any, src: Tensor) -> Tensor:
+def _written_copy(name: str, input: Tensor, view: Any, src: Tensor) -> Tensor:
     out = input.clone()
     part = view(out)
     if part._array.shape != src._array.shape:
@@ -23,7 +24,7 @@ def _written_copy(input: Tensor, view: Any, src: Tensor) -> Tensor:
         part.copy_(src)
     else:
         part._array[...] = src._array
-    return out
+    return known_as(f"{name}Backward0", out)
 
 
 @method
@@ -36,7 +37,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
         tensor([[0., 0.],
                 [1., 1.]])
     """
-    return _written_copy(input, lambda t: t.select(dim, index), src)
+    return _written_copy("SelectScatter", input, lambda t: t.select(dim, index), src)
 
 
 @method
@@ -58,7 +59,8 @@ def slice_scatter(
         tensor([0., 1., 1., 0.])
     """
     d = wrap_dim(dim, input._array.ndim)
-    result = _written_copy(input, lambda t: t[(slice(None),) * d + (slice(start, end, step),)], src)
+    where = (slice(None),) * d + (slice(start, end, step),)
+    result = _written_copy("SliceScatter", input, lambda t: t[where], src)
     return result if out is None else store_out(out, result, exact=True)
 
 
@@ -67,7 +69,7 @@ def diagonal_scatter(
     input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor:
     """A copy of ``input`` with a diagonal replaced by ``src``."""
-    return _written_copy(input, lambda t: t.diagonal(offset, dim1, dim2), src)
+    return _written_copy("DiagonalScatter", input, lambda t: t.diagonal(offset, dim1, dim2), src)
 
 
 @method
@@ -75,4 +77,6 @@ def as_strided_scatter(
     input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None
 ) -> Tensor:
     """A copy of ``input`` with a strided window replaced by ``src``."""
-    return _written_copy(input, lambda t: t.as_strided(size, stride, storage_offset), src)
+    return _written_copy(
+        "AsStridedScatter", input, lambda t: t.as_strided(size, stride, storage_offset), src
+    )

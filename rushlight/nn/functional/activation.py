@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import tensor_api as T
+from rushlight.core.autograd import known_as
 from rushlight.core.generator import engine_of
 from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import DTypeError, ShapeError, warn_user
@@ -158,7 +159,8 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if alpha == 0:
         raise RuntimeError("celu: ZeroDivisionError: alpha cannot be 0; pass a positive number.")
-    return _apply(A.Elu, input, inplace, alpha=alpha, scale=1, input_scale=1 / alpha)
+    out = _apply(A.Elu, input, inplace, alpha=alpha, scale=1, input_scale=1 / alpha)
+    return out if inplace else known_as("CeluBackward0", out)
 
 
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.conv import remembered
@@ -71,7 +72,8 @@ def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     if all(o and n % o == 0 for n, o in zip(space, out, strict=True)):
         kernel = tuple([n // o for n, o in zip(space, out, strict=True)])
         if max(out) == 1:
-            return input.mean(tuple(range(-rank, 0)), keepdim=True)
+            out = input.mean(tuple(range(-rank, 0)), keepdim=True)
+            return known_as("SqueezeBackward1", out) if rank == 1 else out
         zero = ((0, 0),) * rank
         found = AvgPool.bind(
             input,
@@ -86,7 +88,12 @@ def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     else:
         matrices = [bin_means(n, o) for n, o in zip(space, out, strict=True)]
         found = Along.bind(input, matrices=tuple(matrices))
-    return ordered(found, input)
+    return known_as(node_of("Avg", rank), ordered(found, input))
+
+
+def node_of(kind: str, rank: int) -> str:
+    """How torch calls the node of an adaptive pool: lines are images of one row."""
+    return f"Adaptive{kind}Pool{rank}DBackward0" if rank > 1 else "SqueezeBackward1"
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
@@ -160,7 +167,7 @@ def adaptive_max(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
             shape = (*input._array.shape[:-rank], *out)
             return input.new_zeros(shape), input.new_zeros(shape, dtype=dtypes.of[dtypes.int64])
         values, places = BinMax.bind(input, bins=bins)
-        return ordered(values, input), ordered(places, input)
+        return known_as(node_of("Max", rank), ordered(values, input)), ordered(places, input)
 
     def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
         result = indexed(input, output_size)

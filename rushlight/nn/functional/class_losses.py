@@ -6,6 +6,7 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight.core.autocast import lower_dtype
+from rushlight.core.autograd import known_as
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, expect_tensors, no_tensor
 from rushlight.errors import ShapeError
@@ -102,7 +103,7 @@ def soft_cross_entropy(
     if reduction == "none":
         return -loss.sum(dim)
     count = logp._array.size // max(logp._array.shape[dim], 1)
-    return -loss.sum() / count if reduction == "mean" else -loss.sum()
+    return known_as("DivBackward1", -loss.sum() / count) if reduction == "mean" else -loss.sum()
 
 
 def smoothed_nll(
@@ -212,7 +213,8 @@ def binary_cross_entropy(
     input, target = matched(input, target, None)
     if weight is None:
         return L.BinaryCrossEntropy.bind(input, target, reduction=reduction)  # type: ignore[no-any-return]
-    return reduced(L.BinaryCrossEntropy.bind(input, target, reduction="none") * weight, reduction)
+    loss = L.BinaryCrossEntropy.bind(input, target, reduction="none") * weight
+    return known_as("BinaryCrossEntropyBackward0", reduced(loss, reduction))
 
 
 @in_float32
@@ -253,7 +255,8 @@ def binary_cross_entropy_with_logits(
     if weight is None:
         return in_dtype_of(target, op.bind(x, y, pos_weight, reduction=reduction), name)
     loss = op.bind(x, y, pos_weight, reduction="none") * weight
-    return reduced(in_dtype_of(target, loss, name), reduction)
+    loss = reduced(in_dtype_of(target, loss, name), reduction)
+    return known_as("BinaryCrossEntropyWithLogitsBackward0", loss)
 
 
 def linear_cross_entropy(

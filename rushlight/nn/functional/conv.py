@@ -11,6 +11,7 @@ import numpy as np
 
 from rushlight import dtypes, formats
 from rushlight.core.autocast import lower_dtype
+from rushlight.core.autograd import known_as
 from rushlight.core.op import packed
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import DTypeError, ShapeError
@@ -502,6 +503,5 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
         >>> F.conv_tbc(torch.ones(3, 1, 1), torch.ones(2, 1, 1), torch.zeros(1)).flatten()
         tensor([2., 2.])
     """
-    return conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad).permute(
-        2, 0, 1
-    )
+    out = conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
+    return known_as("ConvTbcBackward0", out.permute(2, 0, 1))

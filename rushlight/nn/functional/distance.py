@@ -9,6 +9,7 @@ from numpy import ndarray
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import constant_on
 from rushlight.core.native import LEAST
 from rushlight.core.op import packed
@@ -74,7 +75,8 @@ def pairwise_distance(
         tensor([ 5.0000, 10.0000])
     """
     expect_tensors("pairwise_distance", x1, x2)
-    return T.norm(x1 - x2 + eps, p, -1 if max(x1.dim(), x2.dim()) else 0, keepdim)
+    dim = -1 if max(x1.dim(), x2.dim()) else 0
+    return known_as("NormBackward1", T.norm(x1 - x2 + eps, p, dim, keepdim))
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
@@ -111,7 +113,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
         upper = constant_on(input, upper_places(n))
         return Cdist.bind(input, input, p=p, products=False).reshape(-1)[upper]  # type: ignore[no-any-return]
     i, j = T.triu_indices(n, n, 1, device=input.device).unbind(0)
-    return T.norm(input[i] - input[j], p, -1)
+    return known_as("PdistBackward0", T.norm(input[i] - input[j], p, -1))
 
 
 def normalize(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight import tensor_api as T
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.conv import expanded
@@ -80,7 +81,9 @@ def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
             else _random_samples
         )
         values, places = fractional_windows(x, samples, out, kernel)
-        return (values, places) if x is input else (values.squeeze(0), places.squeeze(0))
+        if x is not input:
+            values, places = values.squeeze(0), places.squeeze(0)
+        return known_as(f"FractionalMaxPool{rank}DBackward0", values), places
 
     def pool(
         input: Tensor,

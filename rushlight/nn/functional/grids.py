@@ -9,6 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import constant_on, driver_of, unseen
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, no_tensor, wrap
@@ -75,9 +76,9 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
             " centre. See the documentation of affine_grid for details."
         )
     base = centres(size[2:], align_corners, theta._array.dtype)
-    return T.matmul(constant_on(theta, base), theta.transpose(1, 2)).reshape(
-        size[0], *size[2:], rank
-    )
+    places = T.matmul(constant_on(theta, base), theta.transpose(1, 2))
+    out = places.reshape(size[0], *size[2:], rank)
+    return known_as("AffineGridGeneratorBackward0", out)
 
 
 @functools.lru_cache(maxsize=16)
@@ -141,7 +142,8 @@ def grid_sample(
         if found is not None:
             return wrap(found)
     options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
-    return GridSample.bind(input, grid, formula=sample, **options)
+    out = GridSample.bind(input, grid, formula=sample, **options)
+    return out if len(shapes[0]) == 4 else known_as("GridSampler3DBackward0", out)
 
 
 @functools.lru_cache(maxsize=256)

@@ -13,6 +13,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core import sampling
+from rushlight.core.autograd import known_as
 from rushlight.core.native import kernels
 from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.errors import ShapeError
@@ -108,7 +109,7 @@ def margin_ranking_loss(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes:"
             f" input1: {input1.size()}, input2: {input2.size()}, target: {target.size()}"
         )
-    return reduced((-target * (input1 - input2) + float(margin)).clamp(min=0), reduction)
+    return reduced((-target * (input1 - input2) + float(margin)).clamp_min(0), reduction)
 
 
 @in_float32
@@ -254,7 +255,7 @@ def triplet(
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = T.minimum(far, distance(positive, negative))
-    return reduced((near - far + margin).clamp(min=0), reduction)
+    return reduced((near - far + margin).clamp_min(0), reduction)
 
 
 @in_float32
@@ -312,7 +313,7 @@ def multi_margin_loss(
     loss = excess.scatter(1, y, 0.0).sum(1) / shape[1]
     if one and reduction == "none":
         loss = loss.reshape(target._array.shape)
-    return reduced(loss, reduction)
+    return known_as("MultiMarginLossBackward0", reduced(loss, reduction))
 
 
 def margins(arrays: Any, target: Tensor, p: int, margin: float, divisor: int) -> Any:
@@ -375,7 +376,8 @@ def multilabel_margin_loss(
     gaps = (1 - x.gather(1, safe).unsqueeze(2) + x.unsqueeze(1)).clamp(min=0)  # (N, label, class)
     gaps = gaps.masked_fill(~named.unsqueeze(2) | is_label.unsqueeze(1), 0)
     loss = gaps.sum((1, 2)) / x.shape[1]
-    return reduced(loss if input.dim() > 1 else loss.squeeze(0), reduction)
+    loss = reduced(loss if input.dim() > 1 else loss.squeeze(0), reduction)
+    return known_as("MultilabelMarginLossBackward0", loss)
 
 
 def multilabel_soft_margin_loss(
@@ -400,4 +402,4 @@ def multilabel_soft_margin_loss(
     loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
         loss = loss * weight
-    return reduced(loss.mean(-1), reduction)
+    return reduced(known_as("DivBackward0", loss.mean(-1)), reduction)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.autograd import any_needs_grad
+from rushlight.core.autograd import any_needs_grad, known_as
 from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.state import modes, no_grad, state
 from rushlight.core.tensor import Tensor, bump, counted_once, expect_tensors, no_tensor, wrap
@@ -180,7 +180,8 @@ def batch_norm(
                 "batch_norm: Expected running_mean and running_var to be defined when"
                 " training=False."
             )
-        return affine_by_statistics(input, running_mean, running_var, weight, bias, eps)
+        out = affine_by_statistics(input, running_mean, running_var, weight, bias, eps)
+        return known_as("NativeBatchNormBackward0", out)
     check_floating("batch_norm", input)
     if not count:
         return nothing(input, weight, bias)
@@ -350,9 +351,8 @@ def rms_norm(
         return out if weight is None else out * weight
     if not input._array.size:
         return nothing(input, weight, None)
-    return in_order_of(
-        LayerNorm.bind(input, weight, None, rank=rank, eps=eps, center=False)[0], input
-    )
+    out = LayerNorm.bind(input, weight, None, rank=rank, eps=eps, center=False)[0]
+    return in_order_of(known_as("MulBackward0", out), input)
 
 
 def group_norm(
@@ -470,7 +470,8 @@ def instance_norm(
                 "instance_norm: Expected running_mean and running_var to be defined when"
                 " use_input_stats=False"
             )
-        return affine_by_statistics(input, running_mean, running_var, weight, bias, eps)
+        out = affine_by_statistics(input, running_mean, running_var, weight, bias, eps)
+        return known_as("ViewBackward0", out)
     check_floating("instance_norm", input)
     if not input._array.size:
         return nothing(input, weight, bias)
@@ -484,7 +485,7 @@ def instance_norm(
     per_channel = (-1, *[1] * (len(shape) - 2))
     if weight is not None:
         out = out * weight.reshape(per_channel)
-    return out if bias is None else out + bias.reshape(per_channel)  # type: ignore[no-any-return]
+    return known_as("ViewBackward0", out if bias is None else out + bias.reshape(per_channel))
 
 
 def local_response_norm(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import constant_on
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, expect_tensors, wrap
@@ -99,7 +100,8 @@ def gathered(input: Tensor, pad: Any, mode: str) -> Tensor:
         if a or b:
             along = index_along(dim, x.shape[dim], a, b, mode)
             input = IndexSelect.bind(input, constant_on(input, along), dim=dim)
-    return input if any(map(any, pairs)) else input.clone()
+    out = input if any(map(any, pairs)) else input.clone()
+    return known_as(f"{NODES[mode].format(len(pad) // 2)}", out)
 
 
 THIN = 8  # slices of padding that NumPy copies faster one by one
@@ -192,4 +194,9 @@ def wrapped(n: int, a: int, b: int) -> np.ndarray:
     return start + np.arange(-max(a, 0), stop - start + max(b, 0)) % (stop - start)
 
 
+NODES = {  # torch's
+    "reflect": "ReflectionPad{}DBackward0",
+    "replicate": "ReplicationPad{}DBackward0",
+    "circular": "CopySlices",
+}
 INDICES = {"reflect": reflected, "replicate": replicated, "circular": wrapped}

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from rushlight import formats
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.conv import expanded
@@ -53,7 +54,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     out = x.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2).reshape(
         *lead, c // (r * r), h * r, w * r
     )
-    return in_order_of(_copied(out), input)
+    return known_as("PixelShuffleBackward0", in_order_of(_copied(out), input))
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -89,7 +90,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     out = x.permute(*range(n + 1), n + 2, n + 4, n + 1, n + 3).reshape(
         *lead, c * r * r, h // r, w // r
     )
-    return in_order_of(_copied(out), input)
+    return known_as("PixelUnshuffleBackward0", in_order_of(_copied(out), input))
 
 
 def _copied(out: Tensor) -> Tensor:
@@ -127,9 +128,11 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
             " groups."
         )
     if groups in (1, shape[1]):  # they stay in order
-        return input.clone(memory_format=formats.contiguous_format)
-    x = input.reshape(shape[0], groups, shape[1] // groups, *shape[2:])
-    return x.transpose(1, 2).reshape(shape)
+        out = input.clone(memory_format=formats.contiguous_format)
+    else:
+        x = input.reshape(shape[0], groups, shape[1] // groups, *shape[2:])
+        out = x.transpose(1, 2).reshape(shape)
+    return known_as("ChannelShuffleBackward0", out)
 
 
 native_channel_shuffle = channel_shuffle

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import warn_user
 from rushlight.nn.functional.adaptive_pooling import adaptive_avg_pool
@@ -20,6 +21,7 @@ __all__ = ["interpolate", "upsample", "upsample_nearest", "upsample_bilinear"]
 
 
 RANKS = {"linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+NODES = {name: f"Upsample{name.title()}{rank}DBackward0" for name, rank in RANKS.items()}
 MODES = ("nearest", "nearest-exact", "area", *RANKS)
 
 
@@ -96,12 +98,14 @@ def interpolate(
     check_floating(f"interpolate, mode {mode}", input, *[dtypes.uint8] * bytes_too)
     if indices is not None:
         out = R.Pick.bind(input, indices=indices)
+        if mode == "nearest-exact":
+            known_as(f"UpsampleNearestExact{len(indices)}DBackward0", out)
     elif matrices is None:
         return adaptive_avg_pool(len(shape) - 2, input, sizes)
     elif input._array.dtype == dtypes.uint8:
         out = R.ResampleBytes.bind(input, matrices=matrices[0])
     else:
-        out = Along.bind(input, matrices=matrices[1])
+        out = known_as(NODES[mode], Along.bind(input, matrices=matrices[1]))
     return in_order_of(out, input)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import tensor_api as T
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.dropout import dropout
@@ -230,7 +231,19 @@ def one_step(
     _, *last = one_direction(
         cell, input, (input._array.shape[0],), state, (w_ih, w_hh, *rest), biases, False
     )
-    return (last[0].squeeze(0), last[-1].squeeze(0)) if single else (last[0], last[-1])
+    if single:
+        return last[0].squeeze(0), last[-1].squeeze(0)
+    for t, node in zip(last, NODES[cell], strict=True):
+        known_as(node, t)
+    return last[0], last[-1]
+
+
+NODES = {  # of each state, torch's last operation
+    "tanh": ("TanhBackward0",),
+    "relu": ("ReluBackward0",),
+    "gru": ("AddBackward0",),
+    "lstm": ("MulBackward0", "AddBackward0"),
+}
 
 
 def lstm_cell(

@@ -6,6 +6,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, constant_on, host, unseen
 from rushlight.core.state import modes, no_grad
 from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, value_pinned
@@ -175,6 +176,26 @@ def embedding_bag(
             "embedding_bag: expected weight to have the same type as per_sample_weights, but they"
             f" are {weight.dtype} and {per_sample_weights.dtype}; convert one of them."
         )
+    out = bags_of_rows(
+        input, weight, offsets, max_norm, norm_type, scale_grad_by_freq, mode, sparse,
+        per_sample_weights, padding_idx,
+    )  # fmt: skip
+    return known_as("EmbeddingBagBackward0", out)
+
+
+def bags_of_rows(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None,
+    max_norm: float | None,
+    norm_type: float,
+    scale_grad_by_freq: bool,
+    mode: str,
+    sparse: bool,
+    per_sample_weights: Tensor | None,
+    padding_idx: int | None,
+) -> Tensor:
+    """``embedding_bag`` of arguments that fit together."""
     index, bag, bags, factors = bags_of(input, offsets, per_sample_weights, mode)
     padding_idx = check_padding(padding_idx, weight._array.shape[0], RuntimeError)
     if max_norm is not None:

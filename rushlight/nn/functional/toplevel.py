@@ -13,6 +13,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.nn import functional as F
@@ -215,9 +216,11 @@ def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
 def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
     """``dropout``, and the mask of what was kept."""
     if train is False or p == 0:
-        return input.clone(), T.ones_like(input.detach()).bool()
-    mask = T.empty_like(input.detach()).bernoulli_(1 - p)
-    return input * mask * (1 / (1 - p) if p < 1 else 0.0), mask.bool()
+        out, mask = input.clone(), T.ones_like(input.detach())
+    else:
+        mask = T.empty_like(input.detach()).bernoulli_(1 - p)
+        out = input * mask * (1 / (1 - p) if p < 1 else 0.0)
+    return known_as("NativeDropoutBackward0", out), mask.bool()
 
 
 def alpha_dropout(input: Tensor, p: float, train: bool) -> Tensor:

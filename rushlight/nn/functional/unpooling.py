@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.autograd import known_as
 from rushlight.core.device_array import unseen
 from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.errors import ShapeError
@@ -70,7 +71,8 @@ def unpool(
         return wrap(flat.reshape(*lead, *sizes))
     zero = input.new_zeros((*lead, limit))
     out = zero.scatter(-1, index, input.flatten(len(lead))).reshape(*lead, *sizes)
-    return in_order_of(out, input) if rank == 2 else out
+    node = f"MaxUnpool{rank}DBackward0" if rank > 1 else "SqueezeBackward1"
+    return known_as(node, in_order_of(out, input) if rank == 2 else out)
 
 
 @in_float32_on_cpu

@@ -9,6 +9,7 @@ from typing import Any
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.autocast import lower_dtype
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.nn import functional as F
@@ -210,13 +211,21 @@ class RNNBase(Module):
             if order is not None:
                 states = tuple(s.index_select(1, order) for s in states)
         output, last = self._run_layers(data, sizes, states)
+        if self._directions == 1:
+            of_kernel = self.mode == "LSTM" and not (packed or self.proj_size)
+            of_kernel = of_kernel and data._array.dtype is not dtypes.float64
+            name = "MkldnnRnnLayerBackward0" if of_kernel else "StackBackward0"
+            known_as("CatBackward0" if packed else name, output)
         if packed:
             if order is not None:
                 last = tuple(s.index_select(1, input.unsorted_indices) for s in last)
             return input._with(output), last
         if single:
             return output.squeeze(1), tuple(s.squeeze(1) for s in last)
-        return (output.transpose(0, 1) if self.batch_first else output), last
+        if not self.batch_first:
+            return output, last
+        out = output.transpose(0, 1)
+        return out if self.mode == "LSTM" else known_as("TransposeBackward1", out), last
 
     def _zero_states(self, data: Tensor, batch: int) -> State:
         count = self.num_layers * self._directions

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import tensor_api as T
+from rushlight.core.autograd import known_as
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.nn import functional as F
@@ -50,7 +51,8 @@ class _WeightNorm(Module):
         self.dim = -1 if dim is None else dim
 
     def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
-        return weight_v * (weight_g / norm_except(weight_v, self.dim))
+        weight = weight_v * (weight_g / norm_except(weight_v, self.dim))
+        return known_as("WeightNormInterfaceBackward0", weight)
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         return norm_except(weight, self.dim), weight

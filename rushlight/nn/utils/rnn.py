@@ -15,6 +15,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight import tensor_api as T
+from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, constant
 
 __all__ = [
@@ -165,7 +166,7 @@ def pack_padded_sequence(
     inside = np.arange(longest)[:, None] < sizes  # (T, B)
     rows = np.flatnonzero(inside)
     flat = steps_first[:longest].reshape(longest * batch, *steps_first.shape[2:])
-    data = flat.index_select(0, _index(rows, input))
+    data = known_as("PackPaddedSequenceBackward0", flat.index_select(0, _index(rows, input)))
     return PackedSequence(data, constant(inside.sum(1).astype(np.int64)), order)
 
 
@@ -228,6 +229,8 @@ def pad_packed_sequence(
     if back is not None:
         padded = padded.index_select(0 if batch_first else 1, back)
         counts = counts[back.cpu()]
+    elif not batch_first:
+        known_as("CopySlices", padded)
     return padded, counts
 
 
@@ -273,7 +276,7 @@ def pad_sequence(
             )
         padding = tensors[0].new_full((longest - t.size(0), *rest), padding_value)
         filled.append(T.cat([t, padding] if padding_side == "right" else [padding, t]))
-    return T.stack(filled, 0 if batch_first else 1)
+    return known_as("CopySlices", T.stack(filled, 0 if batch_first else 1))
 
 
 def unpad_sequence(
@@ -289,7 +292,8 @@ def unpad_sequence(
     if not batch_first:
         padded_sequences = padded_sequences.transpose(0, 1)
     counts = _lengths_array(lengths)
-    return [row[:n] for row, n in zip(padded_sequences, counts.tolist(), strict=True)]
+    rows = zip(padded_sequences, counts.tolist(), strict=True)
+    return [known_as("IndexBackward0", row[:n]) for row, n in rows]
 
 
 def pack_sequence(sequences: list[Tensor], enforce_sorted: bool = True) -> PackedSequence:

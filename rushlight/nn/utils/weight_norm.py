@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.core.autograd import known_as
 from rushlight.errors import warn_user
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
@@ -21,7 +22,8 @@ class WeightNorm:
 
     def compute_weight(self, module: Module) -> Any:
         g, v = getattr(module, self.name + "_g"), getattr(module, self.name + "_v")
-        return v * (g / norm_except(v, self.dim))
+        weight = v * (g / norm_except(v, self.dim))
+        return known_as("WeightNormInterfaceBackward0", weight)
 
     def remove(self, module: Module) -> None:
         weight = self.compute_weight(module)

@@ -15,6 +15,7 @@ import numpy as np
 from rushlight.core.threads import decompositions
 
 MOST = 16  # rows or columns: rounding decides the signs of larger matrices, and loops take long
+WIDEST = 45  # columns: 25 rows make these less wide, and LAPACK divides more than 25 and conquers
 
 
 def svd(a: Any, full: bool) -> tuple[Any, Any, Any]:
@@ -24,7 +25,7 @@ def svd(a: Any, full: bool) -> tuple[Any, Any, Any]:
     if 1 < few <= MOST and a.dtype.kind == "f" and a.size:
         square = max(m, n) >= few * 11 // 6
         if m < n < 20 * m and square:
-            return _of_wide(a, full)
+            return (None if full or n > WIDEST else _of_less_wide(a)) or _of_wide(a, full)
         if m > n and m >= n * 3 // 2 and not square:
             return _of_tall(a, full)
     return tuple(decompositions.svd(a, full))
@@ -37,6 +38,22 @@ def _of_tall(a: Any, full: bool) -> tuple[Any, Any, Any]:
     u, s, vh = decompositions.svd(r[..., :n, :])
     q[..., :n] = q[..., :n] @ u
     return q, s, vh
+
+
+def _of_less_wide(a: Any) -> tuple[Any, Any, Any] | None:
+    """Of the matrix with zeros below, which reflections leave alone, so that NumPy's LAPACK, too,
+    goes the direct way. None where singular values are zero, as the vectors of those zeros are.
+    """
+    m, n = a.shape[-2:]
+    rows = m
+    while n >= rows * 11 // 6:
+        rows += 1
+    wider = np.zeros((*a.shape[:-2], rows, max(n, rows + 1)))
+    wider[..., :m, :n] = a
+    u, s, vh = (x.astype(a.dtype) for x in decompositions.svd(wider))
+    if not (s[..., m - 1] > s[..., 0] * 1e-12).all():
+        return None
+    return u[..., :m, :m], s[..., :m], vh[..., :m, :n]
 
 
 def _of_wide(a: Any, full: bool) -> tuple[Any, Any, Any]:

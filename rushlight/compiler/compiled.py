@@ -20,11 +20,12 @@ from rushlight.compiler.code import Code
 from rushlight.compiler.given import Given
 from rushlight.compiler.guards import CHANGING, Guard, Kept, Options
 from rushlight.compiler.held import NotCompared
+from rushlight.compiler.leaves import Named
 from rushlight.compiler.places import Place, are_numbers, signature_of
 from rushlight.compiler.replay import replayed, settled
 from rushlight.compiler.signatures import itself, sharing, signature
 from rushlight.compiler.surroundings import Surroundings
-from rushlight.compiler.variant import Named, Variant, present_mode
+from rushlight.compiler.variant import Variant, present_mode
 from rushlight.config import compile_options, stance
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
@@ -295,6 +296,7 @@ class Compiled:
         self.code.handles |= call.trace.required
         self.variants.setdefault(key, []).append(variant)
         self.seen[key] = set()
+        variant.forget_gradients()
         call.trace.forget()
         memory.trim()
         return out

@@ -58,7 +58,8 @@ class Input:
     """A value that exists before the call.
 
     kind: "argument" (tensor number ``source`` among the call's flattened arguments), "state" (the
-    eager array ``source``: a parameter, buffer or optimizer state, bound by identity), "number"
+    eager array ``source``: a parameter, buffer or optimizer state, bound by identity; None for a
+    gradient once there is a program, as the next call brings others), "number"
     (argument ``source`` is a Python number that may change between calls), or "constant" (array
     ``source``, never changes).
     """

@@ -22,7 +22,7 @@ DATA_AT, RANK_AT, DIMS_AT, DTYPE_AT, FLAGS_AT = 16, 24, 32, 56, 64
 CELL_AT, LIST_SIZE, LIST_ITEMS = 16, 16, 24
 USED_AT, VERSION_AT, KEYS_AT, VALUES_AT = 16, 24, 32, 40
 INDEX_BYTES_AT, KIND_AT, ENTRIES_AT, INDICES_AT = 9, 10, 24, 32  # of a dict's keys
-CONTIGUOUS = 0x0001 | 0x0100  # an array's flags: by rows, and aligned
+CONTIGUOUS, WRITEABLE = 0x0001 | 0x0100, 0x0400  # an array's flags: by rows and aligned
 
 
 def word(at: int) -> int:

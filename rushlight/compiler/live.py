@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler import pipeline
+from rushlight.compiler.buffers import HELD
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.guards import Guard
 from rushlight.compiler.living import graph_of
 from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.results import Alias
 from rushlight.compiler.trace import Trace
-from rushlight.compiler.variant import HELD, Variant, turned
+from rushlight.compiler.variant import Variant, turned
 from rushlight.core import engine
 from rushlight.core.autograd import users_calls
 from rushlight.core.device_array import driver_of, send

@@ -80,6 +80,9 @@ class Trace(Values):
         self.leaves: dict[
             int, tuple[Tensor, weakref.ref[Tensor] | None]
         ] = {}  # whose gradient was looked at or changed, with its gradient before
+        # those of which it matters whether they had one, and those that were given another first
+        self.looked: set[int] = set()
+        self.replaced: set[int] = set()
         self.walked = False  # whether it ran a backward pass, and so hooks of leaves
         self.required = False  # whether there are conditions of which the function says more
         self.watch: list[Any] = []  # what gives a Python value, and the value that it must give
@@ -452,8 +455,12 @@ class Trace(Values):
             return {k: self.fixed(v) for k, v in x.items()}
         return x
 
-    def touched(self, leaf: Tensor) -> None:
-        """A leaf's gradient is about to be looked at, replaced or accumulated into."""
+    def touched(self, leaf: Tensor, replaces: bool = False) -> None:
+        """A leaf's gradient is about to be looked at, accumulated into, or replaced unseen."""
+        if replaces:
+            self.replaced.add(id(leaf))
+        elif id(leaf) not in self.replaced:
+            self.looked.add(id(leaf))
         g = leaf._grad
         self.leaves.setdefault(id(leaf), (leaf, None if g is None else weakref.ref(g)))
 

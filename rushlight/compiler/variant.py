@@ -1,21 +1,10 @@
-"""One program of a function: where its inputs come from, what must hold, what becomes of outputs.
-
-Note [Free buffers]
-A call's results and gradients are new tensors. If, at the next call, nobody but this variant (and
-the leaf whose gradient it is) refers to one, its memory is free to be written again. NumPy views
-and other Tensors on the memory count too, as both keep the array alive. Results have two sets of
-buffers, because a loop that binds a result to a name holds one while it asks for the next.
-Variants of one function for the same leaves have gradients in common: else each would find those of
-another, as nobody's to write to, whenever they take turns.
-"""
+"""One program of a function: where its inputs come from, what must hold, what becomes of outputs."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
-from operator import is_
 from sys import getrefcount
 from typing import Any
 
@@ -23,21 +12,21 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler import pipeline
+from rushlight.compiler.buffers import HELD, Buffers
 from rushlight.compiler.given import Given
-from rushlight.compiler.graph import Value
 from rushlight.compiler.guards import Flags, Guard, Options, Shared
 from rushlight.compiler.held import alike
 from rushlight.compiler.layout import dicts_have_versions
-from rushlight.compiler.objects import attributes
+from rushlight.compiler.leaves import CONTAINERS, classes_in, paths, spread
+from rushlight.compiler.memory import address
 from rushlight.compiler.orders import Spread, Turn
 from rushlight.compiler.places import Memory, Place, Wanting, form, is_plain
 from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
-from rushlight.compiler.signatures import key_of
 from rushlight.compiler.storages import may_overlap, overlaps_itself
 from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
-from rushlight.core.device_array import DeviceArray, driver_of
+from rushlight.core.device_array import DeviceArray
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant, counter_of, wrap
@@ -48,68 +37,6 @@ from rushlight.ops.view import owner
 RAISED_BY_NUMBERS = (ArithmeticError, ValueError)  # as by a division by zero
 ENTRY = 4  # calls that take an entry make up for the time that it takes to make one
 MOST_VAIN = 32  # calls to be made up for, until entries are made less often
-HELD = 2  # references to what only one place and getrefcount's argument refer to
-
-
-class Named(dict[str, Any]):
-    """Arguments that are given by name, as one behind the others."""
-
-
-CONTAINERS = (dict, list, tuple, deque, Named)
-
-
-def spread(x: Any, leaves: list[Any], objects: set[type]) -> Any:
-    """The structure of lists, tuples, dicts, and of what is of the classes ``objects``; what is in
-    them is appended to ``leaves``.
-    """
-    kind = type(x)
-    if kind in objects:
-        own = dict(attributes(x).items())
-        return kind, [*own], [spread(v, leaves, objects) for v in own.values()]
-    if kind not in CONTAINERS:
-        leaves.append(x)
-        return None
-    if kind is list or kind is tuple or kind is deque:
-        return kind, [spread(v, leaves, objects) for v in x]
-    return kind, [*map(key_of, x)], [spread(v, leaves, objects) for v in x.values()]
-
-
-def paths(x: Any, objects: set[type], path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """What leads to each of the leaves that ``spread`` finds among arguments, see given.py."""
-    kind = type(x)
-    inner: Any = dict(attributes(x).items()) if kind in objects else x
-    if kind not in objects and kind not in CONTAINERS:
-        return [path]
-    pairs = inner.items() if isinstance(inner, dict) else enumerate(inner)
-    return [p for k, v in pairs for p in paths(v, objects, () if type(v) is Named else (*path, k))]
-
-
-def classes_in(x: Any, inside: Callable[[Any], Any]) -> set[type]:
-    """Classes of the objects in x that count as what is in them, see given.py."""
-    own = inside(x)
-    if own is None and type(x) not in CONTAINERS:
-        return set()
-    held = x if own is None else own
-    parts = held.values() if isinstance(held, dict) else held
-    found = set().union(*[classes_in(v, inside) for v in parts])
-    return found if own is None else found | {type(x)}
-
-
-class Buffers:
-    """Memory of the gradients of some leaves. ``renewed`` counts how often one got other memory,
-    which entries have to know.
-    """
-
-    def __init__(self, leaves: list[Any], values: list[Value]) -> None:
-        self.leaves, self.specs = leaves, [(v.shape, v.dtype) for v in values]
-        self.tensors: list[Any] = [None] * len(leaves)
-        self.arrays: list[Any] = [None] * len(leaves)
-        self.renewed = 0
-
-    def serve(self, other: Buffers) -> bool:
-        """Whether they can be the other's: of the same leaves, one at least, none an argument."""
-        same = self.specs == other.specs and all(map(is_, self.leaves, other.leaves))
-        return same and bool(self.leaves) and int not in map(type, self.leaves)
 
 
 class Variant:
@@ -136,29 +63,29 @@ class Variant:
         at_call = {id(t): i for i, t in enumerate(arguments)}
         # leaves that are arguments stand as their positions
         self.leaves = [at_call.get(id(leaf), leaf) for leaf in fresh]
-        outside = [t for t, _ in trace.tensors.values() if id(t) not in at_call]
-        self.guards = [*guards, Flags(outside, trace.flags), *shared(trace, at_call)]
         self.find_sources(trace, at_call)
+        apart = at_call.keys() | {id(self.graph.inputs[k].source) for k in self.gradients}
+        outside = [t for t, _ in trace.tensors.values() if id(t) not in apart]
+        self.guards = [*guards, Flags(outside, trace.flags), *shared(trace, at_call)]
         self.alone = False  # whether what is written to is known to be apart from other state
         self.sets = [[empty(v) for v in self.graph.results] for _ in range(2)]
         self.turns = trace.turns if any(trace.turns) else None  # of results, see Trace._turned
         self.single = structure is TENSOR and self.aliases is None and self.turns is None
         self.buffers = Buffers(self.leaves, self.graph.fresh)
+        # which of them had no gradient before the last call
+        self.absent = [True] * len(self.leaves)
         self.entry: Any = None
         self.armed = 0  # how often buffers had been renewed when the entry was made
         self.vain = 0  # calls that entries have to make up for
         self.changes: list[Place | Memory | Wanting] = []  # of the last results
         self.moving: list[Tensor] = []  # tensors that get other memory
         self.lock = threading.Lock()  # from checks to results: buffers belong to one call
-        touched = [
-            *self.leaves,
-            *self.no_grads,
-            *[s for _, kind, s in self.sources if kind == "grad"],
-        ]
+        read = [*self.gradients.values()]
+        touched = [*self.leaves, *self.no_grads, *self.some_grads, *self.cleared, *read]
         self.may_enter = (
             hasattr(self.program, "entry")
-            and not self.cleared
             and not any([type(leaf) is int for leaf in touched])
+            and {*map(id, read)}.isdisjoint(map(id, self.leaves))  # whose memory is written anew
             and not any([kind == "argument" for _, kind, _ in self.updates])
         )
 
@@ -178,20 +105,23 @@ class Variant:
     def find_sources(self, trace: Trace, at_call: dict[int, int]) -> None:
         """Where each input comes from, and which are updated."""
         graph, grads = self.graph, {}
-        self.no_grads, self.cleared = [], []  # leaves without a gradient before, or after, a call
+        # leaves that must have no gradient, or one, before a call, and those that have none after
+        self.no_grads: list[Any] = []
+        self.some_grads: list[Any] = []
+        self.cleared: list[Any] = []
         for leaf, before in trace.leaves.values():
-            place = at_call.get(id(leaf), leaf)
-            if before is None:
-                self.no_grads.append(place)
-                continue
-            if (g := before()) is not None:  # which the graph may read
+            place, g = at_call.get(id(leaf), leaf), None if before is None else before()
+            if id(leaf) in trace.looked:
+                (self.no_grads if before is None else self.some_grads).append(place)
+            if g is not None:  # which the graph may read
                 grads[id(g._array)] = place
-            if leaf._grad is None:
+            if leaf._grad is None and not (before is None and id(leaf) in trace.looked):
                 self.cleared.append(place)
         self.sources: list[tuple[int, str, Any]] = []
-        # of the last call; its arguments are not kept
+        self.gradients: dict[int, Any] = {}  # leaves, by the places of inputs
+        # of the last call; its arguments and gradients are not kept
         self.inputs: list[Any] = [None] * len(graph.inputs)
-        self.passed = [k for k, i in enumerate(graph.inputs) if i.kind == "argument"]
+        self.met: dict[int, Any] = {}  # where gradients were
         self.specs = [(i.value.shape, i.value.dtype, i.value.driver) for i in graph.inputs]
         self.steps = {  # which decide what is a view, or a copy
             k: steps(i.source._array)
@@ -203,10 +133,12 @@ class Variant:
             if kind == "constant":
                 self.inputs[k] = source
             elif kind == "state" and id(source._array) in grads:
-                self.sources.append((k, "grad", grads[id(source._array)]))
+                self.gradients[k] = grads[id(source._array)]
+                self.sources.append((k, "grad", self.gradients[k]))
             else:
                 self.sources.append((k, kind, source))
         at = {id(i): n for n, i in enumerate(graph.inputs)}
+        self.passed = [k for k, kind, _ in self.sources if kind in ("argument", "grad")]
         kinds = {k: (kind, source) for k, kind, source in self.sources}
         self.updates = [(at[id(i)], *kinds[at[id(i)]]) for i, _ in graph.updates]
         self.updating = [*zip(self.updates, graph.updates, strict=True)]
@@ -272,7 +204,10 @@ class Variant:
                     return False
                 if k in self.steps and steps(a) != self.steps[k]:
                     return False
-                inputs[k], self.alone = a, False
+                inputs[k] = a
+                where = None if kind == "state" else place_of(a)
+                if where is None or where != self.met.get(k):
+                    self.alone, self.met[k] = False, where
         return self.apart(arguments)
 
     def apart(self, arguments: list[Tensor]) -> bool:
@@ -323,13 +258,16 @@ class Variant:
         """As ``run``, while no other thread does."""
         if any([leaf_of(leaf, arguments)._grad is not None for leaf in self.no_grads]):
             return NotImplemented
+        if any([leaf_of(leaf, arguments)._grad is None for leaf in self.some_grads]):
+            return NotImplemented
         if not self.fetch(arguments):
             return NotImplemented
         results = self.free_results()
         given = [(self.inputs[n], i.value) for (n, _, _), (i, _) in self.updating]
         places = [a if a.flags.c_contiguous else empty(v) for a, v in given]
         leaves = [leaf_of(leaf, arguments) for leaf in self.leaves]
-        self.free_grads(leaves)
+        self.absent = [leaf._grad is None for leaf in leaves]
+        self.buffers.free(leaves)
         try:
             outputs = [*results, *places, *self.buffers.arrays]
             run_noted(self.program, self.inputs, outputs)
@@ -342,8 +280,8 @@ class Variant:
             counter_of(tensor_of(kind, source, arguments)).value += writes
         for leaf in self.cleared:
             leaf_of(leaf, arguments)._grad = None
-        for leaf, g in zip(leaves, self.buffers.tensors, strict=True):
-            leaf._grad = g
+        for leaf, a in zip(leaves, self.buffers.arrays, strict=True):
+            leaf._grad = wrap(a)
         for k in self.passed:  # which may be large
             self.inputs[k] = None
         return self.results(results, arguments)
@@ -368,10 +306,13 @@ class Variant:
             place.set(value)
         return made[0]
 
-    # See Note [Free buffers]
+    def forget_gradients(self) -> None:
+        """Keep no reference to the gradients that there were at the traced call."""
+        for k in self.gradients:
+            self.graph.inputs[k].source = None
 
     def free_results(self) -> list[Any]:
-        """Buffers for results, which nobody else holds."""
+        """Buffers for results, which nobody else holds. See Note [Free buffers] in buffers.py."""
         for arrays in self.sets:
             if all([getrefcount(arrays[i]) == HELD for i in range(len(arrays))]):
                 return arrays
@@ -379,24 +320,6 @@ class Variant:
         arrays[:] = [empty(v) for v in self.graph.results]
         self.entry = None
         return arrays
-
-    def free_grads(self, leaves: list[Tensor]) -> None:
-        """Make sure that gradient buffers are nobody else's, but their leaf's."""
-        grads, arrays = self.buffers.tensors, self.buffers.arrays
-        for i, leaf in enumerate(leaves):
-            if grads[i] is None and may_adopt(leaf, self.graph.fresh[i]):
-                grads[i], arrays[i] = leaf._grad, leaf._grad._array  # type: ignore[union-attr]
-                self.buffers.renewed += 1
-            # the tensor: leaf, list; its array: tensor, list
-            if (
-                grads[i] is None
-                or leaf._grad is not grads[i]
-                or getrefcount(grads[i]) != HELD + 1
-                or getrefcount(arrays[i]) != HELD + 1
-            ):
-                arrays[i] = empty(self.graph.fresh[i])
-                grads[i] = wrap(arrays[i])
-                self.buffers.renewed += 1
 
     # See Note [Entry] in backends/llvm/entry.py
 
@@ -431,15 +354,22 @@ class Variant:
         if not all(map(is_plain, values)) or any([is_sparse(a) for a in args]):
             return
         self.mode, self.tagged = mode, tagged
-        self.counters = [counter_of(t) for t in self.updated()]
-        self.counting = [*zip(self.counters, self.writes, strict=True)]
+        counted = [(*u, w) for u, w in zip(self.updates, self.writes, strict=True)]
+        self.counting = [(counter_of(t), w) for _, kind, t, w in counted if kind == "state"]
+        self.adding = [(leaf, w) for _, kind, leaf, w in counted if kind == "grad"]
+        self.placing: list[Any] = [
+            (leaf, k) for k, leaf in enumerate(self.leaves) if self.absent[k]
+        ]
+        self.leaving = bool(self.adding or self.placing or self.cleared)
+        own = {*map(id, [*self.gradients.values(), *self.leaves])}
+        self.some = [leaf for leaf in self.some_grads if id(leaf) not in own]
         versions = dicts_have_versions()
         numbers = [(k, source) for k, kind, source in self.sources if kind == "number"]
         self.rates = [(k, s) for k, s in numbers if versions and type(s) is Option]
         self.dynamic = [(k, s) for k, s in numbers if not versions or type(s) is not Option]
         self.slow_guards = [g for g in self.guards if g.words() is None]
         looked_at = tagged, self.nested, self.spots, self.slow_guards, self.draws, self.watch
-        others = self.places, self.dynamic, self.arrays, self.added, self.early.used
+        others = self.places, self.dynamic, self.arrays, self.added, self.early.used, self.some
         self.bare = not any([*looked_at, *others])
         self.entry, self.armed = self.program.entry(self, args), self.buffers.renewed
         self.may_enter = self.entry is not None
@@ -451,9 +381,9 @@ class Variant:
         """Whether calls may be entered; not after another variant made new buffers."""
         return self.entry is not None and self.armed == self.buffers.renewed
 
-    def updated(self) -> list[Tensor]:
-        """The tensors that a call writes to, where it may be entered directly."""
-        return [tensor_of(kind, source, []) for _, kind, source in self.updates]
+    def updated(self) -> list[Any]:
+        """The arrays that a call writes to, where it may be entered directly."""
+        return [tensor_of(kind, source, [])._array for _, kind, source in self.updates]
 
     def enter(self, args: tuple[Any, ...]) -> Any:
         """Run the program if this call is like the last one; else NotImplemented."""
@@ -478,6 +408,8 @@ class Variant:
                         self.vain -= 1
                     for c, writes in self.counting:
                         c.value += writes
+                    if self.leaving:
+                        self.leave_gradients()
                     arrays = self.sets[number]
                     out = wrap(arrays[0]) if self.single else self.results(arrays, args)
         finally:
@@ -485,6 +417,16 @@ class Variant:
         if not self.bare:
             self.settle(out)
         return out
+
+    def leave_gradients(self) -> None:
+        """Let leaves have the gradients that an entered call leaves, or none."""
+        for leaf, writes in self.adding:
+            counter_of(leaf._grad).value += writes
+        arrays = self.buffers.arrays
+        for leaf, k in self.placing:
+            leaf._grad = wrap(arrays[k])
+        for leaf in self.cleared:
+            leaf._grad = None
 
     def looked_at(self, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """The objects that the entry is given, unless what it does not look at is otherwise."""
@@ -507,6 +449,8 @@ class Variant:
         for guard in self.slow_guards:
             if not guard.holds():
                 return None
+        if any([leaf._grad is None for leaf in self.some]):
+            return None
         if self.places:
             values = [p.get() for p in self.places]
             if [*map(form, values)] != self.kinds:
@@ -582,19 +526,11 @@ def steps(a: Any) -> Any:
     return a.strides if known and not a.flags.c_contiguous else None
 
 
-def may_adopt(leaf: Tensor, value: Value) -> bool:
-    """Whether a program can write over the gradient that eager code left, as nobody has it but its
-    leaf.
-    """
-    if type(leaf._grad) is not Tensor or getrefcount(leaf._grad) != HELD:
-        return False  # counted before there is a variable, which newer Pythons do not count
-    g = leaf._grad
-    if getrefcount(g._array) != HELD:
-        return False
-    a, plain = g._array, not g._wants_grad and g._node is None and g._link is None
-    fits = (a.shape, a.dtype, driver_of(g)) == (value.shape, value.dtype, value.driver)
-    rows = a.flags.c_contiguous if type(a) is DeviceArray else a.flags.carray
-    return plain and fits and a.base is None and bool(rows)
+def place_of(a: Any) -> Any:
+    """Where an array begins; None where that is not known."""
+    if a.__class__ is DeviceArray:
+        return a.pointer
+    return address(a) if a.__class__ is np.ndarray else None
 
 
 def turned(arrays: list[Any], turns: list[Turn]) -> list[Any]:

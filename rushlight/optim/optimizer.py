@@ -215,11 +215,9 @@ class Optimizer(HookedMixin):
         """
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is None:
-                    continue
                 if set_to_none:
-                    p.grad = None
-                else:
+                    p.grad = None  # whatever it was: no program need depend on that
+                elif p.grad is not None:
                     if p.grad.requires_grad:  # made with create_graph
                         p.grad.detach_()
                     p.grad.zero_()

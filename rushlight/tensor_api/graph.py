@@ -188,7 +188,7 @@ def _set_grad(self: Tensor, value: Any) -> None:
                 f"assigned grad has data of a different type: {value._array.dtype} for "
                 f"{self._array.dtype}."
             )
-    _note_grad(self)
+    _note_grad(self, True)
     self._grad = value
 
 
@@ -217,14 +217,14 @@ def warn_of_no_leaf(x: Tensor) -> None:
 
 
 def _del_grad(self: Tensor) -> None:
-    _note_grad(self)
+    _note_grad(self, True)
     self._grad = None
 
 
-def _note_grad(leaf: Tensor) -> None:
-    """Tell a trace that the gradient matters."""
+def _note_grad(leaf: Tensor, replaces: bool = False) -> None:
+    """Tell a trace that the gradient matters, or ``replaces`` it, whatever it was."""
     if modes.trace is not None:
-        modes.trace.touched(leaf)
+        modes.trace.touched(leaf, replaces)
 
 
 methods(

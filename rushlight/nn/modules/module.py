@@ -348,12 +348,9 @@ class Module(Traversable, Stateful):
             set_to_none: remove them; otherwise fill them with zeros.
         """
         for parameter in self.parameters():
-            grad = parameter.grad
-            if grad is None:
-                continue
             if set_to_none:
-                parameter.grad = None
-            else:
+                parameter.grad = None  # whatever it was: no program need depend on that
+            elif (grad := parameter.grad) is not None:
                 grad.detach_() if grad.grad_fn is not None else grad.requires_grad_(False)
                 grad.zero_()
 

@@ -81,6 +81,7 @@ class Compiled:
         self.standing: dict[int, weakref.ref[Tensor]] = {}
         self.last: Variant | None = None  # which calls try first, without looking at signatures
         self.entered: list[Variant] = []  # which they try next
+        self.served: Variant | None = None  # which served the last call, if that is not ``last``
 
     def bound(self) -> Callable[..., Any]:
         """The public callable."""
@@ -90,6 +91,8 @@ class Compiled:
             if last is not None and (not state.busy or only_casts()) and stance.name == "default":
                 out = last.enter((*args, Named(kwargs)) if kwargs else args)
                 if out is not NotImplemented:
+                    if last.after is not None:
+                        self.expect(last)
                     return out
             return self(args, kwargs)
 
@@ -108,7 +111,7 @@ class Compiled:
                 if variant is not self.last and variant.is_armed():
                     out = variant.enter(given)
                     if out is not NotImplemented:
-                        self.last = variant
+                        self.follow(variant)
                         return out
         if self.unseen and stance.name == "default":
             self.unseen -= 1
@@ -125,7 +128,7 @@ class Compiled:
             self.tags(arguments),
             self.met(arguments),
         )
-        self.last, reason = None, ""
+        self.last, self.served, reason = None, None, ""
         for variant in self.variants.get(key, ()):
             reason = variant.changed(arguments)
             if reason and self.note_places(variant.guards, numbers=True):
@@ -180,6 +183,22 @@ class Compiled:
             return self.first(arguments, args, kwargs)
         self.reason, self.again = reason, False
         return self.capture(key, arguments, args, kwargs)
+
+    def expect(self, served: Variant) -> None:
+        """Let the next call try the variant first that came after this one the last time: several
+        often take turns.
+        """
+        after = self.entered[served.after or 0]
+        self.served, self.last = served, after if after.is_armed() else served
+
+    def follow(self, variant: Variant) -> None:
+        """Note that a variant served a call, though another was tried first."""
+        before = self.last if self.served is None else self.served
+        if before is not None:
+            before.after = next(k for k, v in enumerate(self.entered) if v is variant)
+        self.served, self.last = None, variant
+        if variant.after is not None:
+            self.expect(variant)
 
     def run(self, variant: Variant, arguments: list[Any], recorder: Any) -> Any:
         """Run a program that fits, as an event of a profiler if there is a recorder."""

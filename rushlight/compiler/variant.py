@@ -1,4 +1,4 @@
-"""One program of a function: where its inputs come from, what must hold, what becomes of outputs."""
+"""One program of a function: where its inputs come from, what must hold, what outputs become."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ class Variant:
         # which of them had no gradient before the last call
         self.absent = [True] * len(self.leaves)
         self.entry: Any = None
+        self.after: int | None = None  # which variant, of those entered, served the next call
         self.armed = 0  # how often buffers had been renewed when the entry was made
         self.vain = 0  # calls that entries have to make up for
         self.changes: list[Place | Memory | Wanting] = []  # of the last results

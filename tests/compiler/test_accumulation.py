@@ -12,6 +12,7 @@ import pytest
 
 import rushlight as rl
 from rushlight import nn
+from rushlight.compiler.variant import Variant
 from tests.compiler.test_guards import is_direct
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
@@ -109,6 +110,19 @@ def test_loops_leave_what_eager_code_leaves_and_enter_directly(name, make_optimi
     compiled = {"last" if call.startswith("last") else call for call in LOOPS[name]}
     for call in compiled - {"clear", "backward"}:
         assert is_direct(world.run[call]), call
+
+
+def test_variants_that_take_turns_are_each_tried_first(monkeypatch):
+    world, tried = World(True), []
+    for _ in range(6):
+        for call in ("micro", "micro", "update"):
+            world.call(call, rl.ones(4, 3))
+    enter = Variant.enter
+    monkeypatch.setattr(Variant, "enter", lambda v, args: tried.append(v) or enter(v, args))
+    for _ in range(3):
+        for call in ("micro", "micro", "update"):
+            world.call(call, rl.ones(4, 3))
+    assert len(tried) == 9
 
 
 def test_gradients_that_are_kept_keep_what_they_hold():

@@ -58,7 +58,7 @@ class device:
         if isinstance(where, int) and not isinstance(where, bool):
             self.type, self.index = "cuda", where
             return
-        if hasattr(where, "type") and hasattr(where, "index"):
+        if isinstance(getattr(where, "type", None), str) and hasattr(where, "index"):
             self.type, self.index = where.type, where.index
             return
         if not isinstance(where, str):

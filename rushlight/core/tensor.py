@@ -271,7 +271,8 @@ def explained(function: Any, args: Any, named: Any, error: AttributeError) -> Ex
                 f" be Tensor, not {type(x).__name__}; make one of it with torch.as_tensor()."
             )
     for x in (*args, *named.values()):  # those that may be several tensors
-        wrong = [e for e in (x if isinstance(x, (tuple, list)) else (x,)) if e is error.obj]
+        members = x if isinstance(x, (tuple, list)) else ()
+        wrong = [e for e in (x, *members) if e is error.obj]
         if wrong and not isinstance(wrong[0], Tensor):
             return no_tensor(function.__name__, wrong[0])
     return error

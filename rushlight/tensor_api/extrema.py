@@ -131,16 +131,19 @@ def _max_or_min(
     if len(args) > 1 and isinstance(args[1], Tensor):
         names["other"] = names.pop("dim")
     names.update({RENAMED.get(key, key): value for key, value in kwargs.items()})
-    input = expect_tensor(names.get("input"), name)
-    if isinstance(names.get("other"), Tensor):
-        return finished(binary.bind(input, names["other"]), out)
-    if names.get("dim") is not None:
-        return with_index(name, along, input, names["dim"], names.get("keepdim", False), out)
-    if set(names) - {"input"}:
+    with_other = isinstance(names.get("other"), Tensor)
+    by_dim = names.get("dim") is not None
+    form = {"other"} if with_other else {"dim", "keepdim"} if by_dim else set()
+    input = expect_tensor(names.pop("input", None), name)
+    if set(names) - form or len(args) > 3:
         raise TypeError(
             f"{name}() takes (input), (input, dim, keepdim=False) or (input, other), but got "
-            f"{sorted(names)}"
+            f"{len(args)} arguments and {sorted(kwargs)}."
         )
+    if with_other:
+        return finished(binary.bind(input, names["other"]), out)
+    if by_dim:
+        return with_index(name, along, input, names["dim"], names.get("keepdim", False), out)
     if not input._array.size:
         refuse_empty(name, input, None, RuntimeError)
     return finished(full.bind(input), out)
@@ -163,7 +166,7 @@ def max(input: Tensor, *args: Any, **kwargs: Any) -> Any:
     """
     if not args and not kwargs and isinstance(input, Tensor) and input._array.size:
         return R.Max.bind(input)
-    if args and not kwargs and args[0].__class__ is int and isinstance(input, Tensor):
+    if 0 < len(args) < 3 and not kwargs and args[0].__class__ is int and isinstance(input, Tensor):
         return with_index("max", O.MaxDim, input, *args)
     return _max_or_min("max", R.Max, O.MaxDim, Maximum, (input, *args), kwargs)
 
@@ -185,7 +188,7 @@ def min(input: Tensor, *args: Any, **kwargs: Any) -> Any:
     """
     if not args and not kwargs and isinstance(input, Tensor) and input._array.size:
         return R.Min.bind(input)
-    if args and not kwargs and args[0].__class__ is int and isinstance(input, Tensor):
+    if 0 < len(args) < 3 and not kwargs and args[0].__class__ is int and isinstance(input, Tensor):
         return with_index("min", O.MinDim, input, *args)
     return _max_or_min("min", R.Min, O.MinDim, Minimum, (input, *args), kwargs)
 

@@ -71,6 +71,7 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
         >>> torch.masked_select(x, x > 2)
         tensor([5, 3])
     """
+    input = expect_tensor(input, "masked_select")
     mask = expect_tensor(mask, "masked_select", "mask")
     if modes.trace is not None and mask._array.dtype == np.bool_:
         shape = broadcast_shapes(input._array.shape, mask._array.shape)

@@ -551,10 +551,11 @@ def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
         if k.shape == arrays[0].shape:
             power = np.ldexp(dtypes.default.float.type(1), k)
             return finished(wrap(arrays[0] * power), out)
-    result = input * pow(2.0, other)
-    if input._array.dtype in dtypes.HALVES:
-        result = cast(result, input._array.dtype)
-    return finished(result, out)
+    d = input._array.dtype
+    if k is None or d not in dtypes.FLOATING_TYPES or k.dtype.kind not in "iub":
+        return finished(input * pow(2.0, other), out)
+    power = pow(2.0, cast(other, np.float64 if d == np.float64 else np.float32))
+    return finished(cast(input * power, d), out)
 
 
 @method

@@ -38,9 +38,10 @@ SELDOM = """
 # functions, not methods, that look at their arguments before an op does
 LOOKING = """
     as_strided as_strided_ as_strided_scatter atleast_1d atleast_2d atleast_3d bincount
-    block_diag broadcast_tensors broadcast_to bucketize cartesian_prod detach detach_ dsmm
-    einsum fill_ flip gcd_ index_put index_put_ index_reduce is_complex is_floating_point
-    is_nonzero istft lcm_ ldexp_ lu_solve lu_unpack meshgrid nan_to_num_ narrow numel ormqr
+    block_diag broadcast_tensors broadcast_to bucketize cartesian_prod cholesky cholesky_solve
+    clone cov detach detach_ dsmm einsum fill_ flip gcd_ geqrf index_put index_put_ index_reduce
+    is_complex is_floating_point is_nonzero istft lcm_ ldexp_ lu lu_solve lu_unpack masked_fill
+    masked_scatter matrix_exp meshgrid nan_to_num_ narrow numel ormqr
     reshape resolve_conj resolve_neg scatter_reduce segment_reduce split stft t tile
     unsafe_chunk unsafe_split unsafe_split_with_sizes view_as_complex view_as_real
 """.split()  # noqa: SIM905

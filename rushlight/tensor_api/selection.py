@@ -285,6 +285,8 @@ def fill_value(value: Any) -> Any:
                 f"{value._array.ndim} dimension(s)."
             )
         return value.item()
+    if not isinstance(value, complex) and not hasattr(value, "__float__"):
+        raise TypeError(f"tensors are filled with a number, not {type(value).__name__}.")
     return value
 
 

@@ -189,6 +189,9 @@ OF_TENSORS = """
     lerp(X, T, T); logdet(X); matrix_power(X, 2); movedim(X, 0, 1); msort(X); permute(X, (1, 0))
     ravel(X); real(X); roll(X, 1); rot90(X); slice_scatter(X, T); split_with_sizes(X, [1, 2])
     tensordot(X, T); transpose(X, 0, 1); tril(X); triu(X); vander(X)
+    cholesky(X); cholesky_solve(X, T); cholesky_solve(T, X); clone(X); cov(X); geqrf(X); lu(X)
+    masked_fill(X, T > 0, 1); masked_select(X, T > 0); masked_scatter(X, T > 0, T); matrix_exp(X)
+    masked_scatter(T, X, T)
     zeros_like(X); full_like(X, 1); nn.functional.pad(X, (1, 1)); nn.functional.interpolate(X, 4)
 """
 
@@ -242,3 +245,21 @@ def test_functions_that_ask_say_the_same(call):
         TypeError, match=rf"{function}\(\): argument 'input' \(position 1\) must be"
     ):
         eval(f"rl.{call}", {"rl": rl, "X": np.ones((3, 3)), "T": rl.ones(3, 3)})
+
+
+WRONG = """
+    max(T, 0, keepdin=True); min(T, dim=0, foo=1); T.max(T, dim=0); T.min(0, True, None)
+    T.max(0, a=1); max(T, None, True); T.min(other=3); zeros(2, device=T.sum())
+    arange(2, device=T); device(T[0, 0])
+    T.masked_fill(T > 0, "1"); T.masked_fill_(T > 0, ()); T.index_fill(0, T[0].long(), None)
+    broadcast_tensors(T, (1.0, 2.0)); cartesian_prod([1.0], T[0]); meshgrid([T[0]], ())
+    cov(T, fweights=[1]); cov(T, aweights=2.5)
+"""
+
+
+@pytest.mark.parametrize(
+    "call", [c.strip() for c in WRONG.replace("\n", ";").split(";") if c.strip()]
+)
+def test_calls_of_no_form(call):
+    call = call if call.startswith("T.") else f"lib.{call}"
+    assert same(lambda lib: eval(call, {"lib": lib, "T": lib.ones(3, 3)})) is TypeError

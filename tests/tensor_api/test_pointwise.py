@@ -327,3 +327,21 @@ def test_truths_and_numbers(name, number):
         getattr(operator, name)(lib.tensor([True, False]), number).tolist() for lib in (torch, rl)
     ]
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("sizes", [((2,), (2,)), ((), (2,)), ((2,), ()), ((), ())], ids=str)
+def test_dtypes_of_ldexp(sizes):
+    """That of the input where the exponent is whole: the power is computed in no smaller one."""
+    kinds = "int32 float16 bfloat16 float32 float64".split()
+    for kind in kinds:
+        for exponent in ["uint8", "int64", *kinds]:
+            results = [
+                lib.ldexp(
+                    lib.ones(sizes[0], dtype=getattr(lib, kind)),
+                    lib.full(sizes[1], 3, dtype=getattr(lib, exponent)),
+                )
+                for lib in (rl, torch)
+            ]
+            ours, theirs = [(str(y.dtype).split(".")[1], y.tolist()) for y in results]
+            assert ours == theirs, (kind, exponent)
+    assert rl.ldexp(rl.tensor(1e-200, dtype=rl.float64), rl.tensor([600])).item() > 1e-20

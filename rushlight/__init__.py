@@ -174,15 +174,16 @@ _LAZY = frozenset(
     _C _VF __config__ __future__ _dynamo _functorch _higher_order_ops _inductor _jit_internal
     _logging _subclasses _tensor _tensor_str _utils
     accelerator amp ao autograd backends compiler cpu cuda distributed distributions export fft func
-    functional futures fx hub jit library linalg masked mps multiprocessing nn onnx optim overrides
-    profiler quantization quasirandom random return_types serialization signal sparse special
-    storage testing torch_version types utils version vision xpu
+    functional futures fx hub jit library linalg masked monitor mps multiprocessing nn onnx optim
+    overrides profiler quantization quasirandom random return_types serialization signal sparse
+    special storage testing torch_version types utils version vision xpu
     """.split()  # noqa: SIM905
 )
 # functions that live in such a namespace: namespace -> names
 _IN_NAMESPACE = {
     "_C": "DeviceObjType PyTorchFileReader",
     "jit": "ScriptModule",
+    "tensor_api.random": "thread_safe_generator",
     "jit.annotations": "TensorType",
     "_higher_order_ops.control_flow": "cond while_loop",
     "amp": """

@@ -24,5 +24,11 @@ from rushlight.tensor_api.random import (
 from rushlight.tensor_api.random import (
     set_rng_state as set_rng_state,
 )
+from rushlight.tensor_api.random import (
+    thread_safe_generator as thread_safe_generator,
+)
 
-__all__ = ["fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
+__all__ = [
+    "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state",
+    "thread_safe_generator",
+]  # fmt: skip

@@ -5,3 +5,6 @@ __version__ = "2.13.0+rushlight.0.1.0"
 cuda = None
 hip = None
 debug = False
+rocm = None
+xpu = None
+git_version = "Unknown"  # of PyTorch, whose sources these are not

@@ -79,3 +79,43 @@ def test_subclasses_may_be_refused(lib):
     for pair in ((1, 1.0), (np.ones(2), np.ones(2, np.float32))):
         with pytest.raises(AssertionError, match="type"):
             lib.testing.assert_close(*pair)
+
+
+TEXT = "graph:\n  one = add(x, y)\n  two = mul(one, x)\n  return two\n"
+CHECKS = [  # rules, as (name, arguments), and the text
+    ([("check", "add"), ("check", "mul")], TEXT),
+    ([("check", "mul"), ("check", "add")], TEXT),
+    ([("check", "add"), ("check_next", "mul")], TEXT),
+    ([("check", "one"), ("check_next", "return")], TEXT),
+    ([("check", "graph"), ("check_not", "mul"), ("check", "return")], TEXT),
+    ([("check", "two"), ("check_not", "add"), ("check", "return")], TEXT),
+    ([("check_not", "sub")], TEXT),
+    ([("check_not", "add")], TEXT),
+    ([("check", "add"), ("check_not", "add")], TEXT),
+    ([("check", "one"), ("check_same", "add")], TEXT),
+    ([("check", "one"), ("check_same", "mul")], TEXT),
+    ([("check_count", "x", 2)], TEXT),
+    ([("check_count", "x", 3)], TEXT),
+    ([("check_count", "x", 1, True)], TEXT),
+    ([("check_count", "x", 2, True)], TEXT),
+    ([("check_dag", "mul"), ("check_dag", "add")], TEXT),
+    ([("check_dag", "mul"), ("check_dag", "add"), ("check", "return")], TEXT),
+    ([("check_dag", "return"), ("check_dag", "add"), ("check", "mul")], TEXT),
+    ([("check_regex", r"t\w+ = mul")], TEXT),
+    ([("check_regex", r"t\d+")], TEXT),
+    ([], TEXT),
+]
+
+
+@pytest.mark.parametrize(("rules", "text"), CHECKS)
+def test_file_check(rules, text):
+    outcomes = []
+    for lib in (rushlight, torch):
+        rule = lib.testing.FileCheck()
+        for name, *args in rules:
+            rule = getattr(rule, name)(*args)
+        try:
+            outcomes.append(rule.run(text))
+        except RuntimeError as error:
+            outcomes.append(str(error))
+    assert (outcomes[0] is None) == (outcomes[1] is None), outcomes

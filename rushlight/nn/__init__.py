@@ -10,6 +10,7 @@ from rushlight.nn import parallel as parallel
 from rushlight.nn import parameter as parameter
 from rushlight.nn import utils as utils
 from rushlight.nn.modules import *
+from rushlight.nn.modules.utils import factory_kwargs as factory_kwargs
 from rushlight.nn.parallel import DataParallel as DataParallel
 from rushlight.nn.parameter import *
 

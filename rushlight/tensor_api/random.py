@@ -488,3 +488,15 @@ def randint_like(
     low, high = integer_bounds(low, high, x.dtype)
     engine = engine_at(place, generator)
     return drawn(x, place, R.Random, requires_grad, engine=engine, low=low, high=high)
+
+
+def thread_safe_generator() -> Generator | None:
+    """The generator of a loader's worker that is a thread; None elsewhere, and so always: workers
+    here are processes, whose default generator is their own.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.rand(2, generator=torch.random.thread_safe_generator()).shape
+        torch.Size([2])
+    """
+    return None

@@ -13,14 +13,71 @@ from rushlight.absent import Absent
 from rushlight.core.binds import with_array
 from rushlight.core.device_array import beside, host
 from rushlight.core.overrides import AskNoArguments, AskNobody, dispatch, meet, overrides
-from rushlight.core.tensor import KNOWN_KINDS, Tensor, instance, wrap
+from rushlight.core.tensor import KNOWN_KINDS, Tensor, instance, value_needed, wrap
 from rushlight.errors import NotSupportedError, warn_user
-from rushlight.tensor_api._common import finish, methods, numpy_dtype
+from rushlight.tensor_api._common import (
+    expect_tensor,
+    finish,
+    methods,
+    numpy_dtype,
+    stored_exactly,
+    wrap_dims,
+)
 from rushlight.tensor_api.pieces import apart, split_with_sizes
 from rushlight.tensor_api.storage import bytes_of_file
 from rushlight.tensor_api.views import view_as
 
-__all__ = ["from_file", "unsafe_split_with_sizes"]
+__all__ = ["from_file", "hash_tensor", "unsafe_split_with_sizes"]
+
+
+def hash_tensor(
+    input: Tensor,
+    dim: Any = (),
+    *,
+    keepdim: bool = False,
+    mode: int = 0,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Exclusive or of the bits of all elements, as float64 or int64: what differs in one element
+    differs in this.
+
+    Args:
+        input: real, or integers.
+        dim: one or several to reduce; none means all.
+        mode: 0, the only one.
+
+    Returns:
+        uint64.
+
+    Example:
+        >>> import rushlight as torch
+        >>> torch.hash_tensor(torch.tensor([1, 2, 4]))
+        tensor(7, dtype=torch.uint64)
+    """
+    if mode != 0:
+        raise RuntimeError(f"hash_tensor: Unknown hash_tensor mode: {mode}; there is 0, xor.")
+    d = expect_tensor(input, "hash_tensor")._array.dtype
+    if d in dtypes.COMPLEX_TYPES:
+        raise NotImplementedError(
+            f'hash_tensor: "xor_sum_cpu" not implemented for {input.dtype}; hash view_as_real().'
+        )
+    dims = wrap_dims(dim, input._array.ndim)
+    if dims is None and not input._array.size:
+        raise RuntimeError(
+            "hash_tensor: Expected reduction dim to be specified for input.numel() == 0. Specify "
+            "the reduction dim with the 'dim' argument."
+        )
+    empty = [d for d in dims or () if not input._array.shape[d]]
+    if empty:
+        raise IndexError(
+            f"hash_tensor: Expected reduction dim {empty[0]} to have non-zero size; the shape is "
+            f"{tuple(input._array.shape)}."
+        )
+    value_needed("hash_tensor", input)
+    wide = dtypes.float64 if d in dtypes.FLOATING_TYPES else dtypes.int64
+    bits = host(input).astype(wide, order="C").view(np.uint64)
+    found = np.bitwise_xor.reduce(bits, axis=dims, keepdims=keepdim)
+    return stored_exactly(beside(input, np.asarray(found)), out)
 
 
 def _assert(condition: Any, message: str) -> Any:
@@ -283,6 +340,7 @@ ABSENT = """
 
 
 methods(
+    hash_tensor=hash_tensor,
     as_subclass=_as_subclass,
     _make_subclass=staticmethod(_make_subclass),
     const_data_ptr=lambda self: self.data_ptr(),

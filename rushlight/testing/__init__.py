@@ -1,4 +1,4 @@
-"""Comparing tensors in tests: ``assert_close``."""
+"""Comparing tensors in tests: ``assert_close``; and texts: ``FileCheck``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rushlight.core.device_array import host
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import warn_user
 from rushlight.tensor_api import empty, randint, view_as_real
+from rushlight.testing.filecheck import FileCheck as FileCheck
 
 # relative and absolute tolerance by dtype; everything else must be equal
 TOLERANCES = {

@@ -1,7 +1,7 @@
 """Tools around training: ``data`` loads, ``checkpoint`` recomputes activations, ``tensorboard``
 writes what its pages show, ``benchmark`` measures, ``summary`` lists layers, ``dlpack`` shares
 memory, ``flop_counter`` counts what layers compute, ``weak`` has dictionaries that do not keep
-their keys, ``module_tracker``, ``hooks``.
+their keys, ``module_tracker``, ``hooks``, and ``collect_env`` reports what is installed.
 """
 
 import importlib
@@ -15,6 +15,7 @@ _LAZY = (
     "_pytree",
     "benchmark",
     "checkpoint",
+    "collect_env",
     "cpp_extension",
     "data",
     "dlpack",

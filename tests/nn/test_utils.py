@@ -356,3 +356,73 @@ def test_what_has_no_shape_yet_cannot_be_shared_or_loaded_into_what_has(twin):
 
     for act in (lambda t, nn: nn.LazyLinear(3).share_memory(), loaded):
         assert isinstance(twin(act), RuntimeError)
+
+
+PER_SAMPLE = {
+    "linear": (lambda nn: nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)), (5, 4)),
+    "convolution": (lambda nn: nn.Sequential(nn.Conv2d(2, 3, 3), nn.GroupNorm(1, 3)), (3, 2, 5, 5)),
+}
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean"])
+@pytest.mark.parametrize("name", PER_SAMPLE)
+def test_gradients_of_each_sample(name, reduction):
+    from torch.nn.utils._per_sample_grad import call_for_per_sample_grads as theirs
+
+    from rushlight.nn.utils._per_sample_grad import call_for_per_sample_grads as ours
+
+    build, shape = PER_SAMPLE[name]
+    seen = []
+    for lib, call in ((rl, ours), (torch, theirs)):
+        lib.manual_seed(0)
+        module, x = build(lib.nn), lib.randn(*shape)
+        module[0].weight.requires_grad_(name == "linear")
+        out = call(module, loss_reduction=reduction)(x)
+        (out * out).sum().backward()
+        assert all(p.grad is None for p in module.parameters())
+        seen.append([getattr(p, "grad_sample", None) for p in module.parameters()])
+    for a, b in zip(*seen, strict=True):
+        assert (a is None) == (b is None)
+        if b is not None:
+            torch.testing.assert_close(torch.tensor(a.numpy()), b, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_of_each_sample_refuse():
+    from rushlight.nn.utils._per_sample_grad import call_for_per_sample_grads as call
+
+    layer = rl.nn.Linear(2, 1)
+    with pytest.raises(RuntimeError, match="sum or mean"):
+        call(layer, loss_reduction="max")
+    with pytest.raises(RuntimeError, match=r"must be nn\.Module"):
+        call(3)
+    with pytest.raises(RuntimeError, match="positive integer, got 0"):
+        call(layer, batch_size=0)
+    with pytest.raises(RuntimeError, match="samples in dim 0"):
+        call(rl.nn.Bilinear(2, 2, 1))(rl.ones(2, 2), rl.ones(3, 2))
+    call(layer)(rl.ones(2, 2)).sum().backward()
+    with pytest.raises(RuntimeError, match="set it to None"):
+        call(layer)
+
+
+def test_options_of_parameters():
+    for t in (rl, torch):
+        make = t.nn.factory_kwargs
+        assert make(None) == make({}) == {}
+        assert make({"dtype": 1, "factory_kwargs": {"device": 2}}) == {"dtype": 1, "device": 2}
+        with pytest.raises(TypeError, match="unexpected kwargs"):
+            make({"bias": True})
+        with pytest.raises(TypeError, match="dtype specified twice"):
+            make({"dtype": 1, "factory_kwargs": {"dtype": 2}})
+
+
+def test_copies_for_data_parallel():
+    for t in (rl, torch):
+        net = t.nn.Sequential(t.nn.BatchNorm1d(2))
+        copy_of = net[0]._replicate_for_data_parallel()
+        assert type(copy_of) is type(net[0]) and copy_of._is_replica
+        assert not list(copy_of.parameters()) and len(list(copy_of.buffers())) == 3
+        copy_of._buffers["running_mean"] = None
+        assert net[0].running_mean is not None and net[0].weight is not None
+        other = net._replicate_for_data_parallel()
+        other._modules["0"] = copy_of
+        assert net[0] is not copy_of

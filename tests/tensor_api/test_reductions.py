@@ -261,3 +261,35 @@ def test_elements_that_equal_the_extreme_of_a_piece_share_its_gradient(kind, ini
         found.append((out.detach().numpy(), data.grad.numpy()))
     for a, b in zip(*found, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+HASHED = "float32 float64 float16 bfloat16 int64 int32 int8 uint8 bool"
+
+
+@pytest.mark.parametrize("dtype", HASHED.split())
+def test_hash_tensor(dtype):
+    rows = [[1.0, 0.0, -3.0], [2.5, 2.5, 7.0]]
+    found = []
+    for lib in (rl, torch):
+        x = lib.tensor(rows if dtype != "uint8" else [[1.0, 0, 3], [2, 2, 7]])
+        x = x.to(getattr(lib, dtype))
+        results = [
+            lib.hash_tensor(x), x.hash_tensor(), lib.hash_tensor(x, 1),
+            x.hash_tensor(0, keepdim=True), lib.hash_tensor(x, (0, 1)), lib.hash_tensor(x.t(), -1),
+            lib.hash_tensor(x[:, :0], 0), lib.hash_tensor(x[0, 2]),
+        ]  # fmt: skip
+        found.append([(str(t.dtype), t.tolist()) for t in results])
+    assert found[0] == found[1]
+
+
+def test_hash_tensor_refuses():
+    for lib in (rl, torch):
+        with pytest.raises(RuntimeError, match="dim"):
+            lib.hash_tensor(lib.zeros(0))
+        with pytest.raises(IndexError, match="non-zero size"):
+            lib.hash_tensor(lib.zeros(2, 0), 1)
+        with pytest.raises(RuntimeError, match="mode"):
+            lib.hash_tensor(lib.zeros(1), mode=1)
+        with pytest.raises(NotImplementedError, match="xor_sum_cpu"):
+            lib.hash_tensor(lib.zeros(1, dtype=lib.complex64))
+        assert not lib.hash_tensor(lib.zeros(1, requires_grad=True)).requires_grad

@@ -50,3 +50,19 @@ def test_removed(name):
     for lib in (rl, torch):
         with pytest.raises(RuntimeError, match=r"torch\.linalg\."):
             getattr(lib, name)(lib.ones(2, 2), *[lib.ones(2, 2)] * (name in ("lstsq", "solve")))
+
+
+def test_switches_of_other_libraries():
+    from rushlight import backends
+
+    assert not backends.nnpack.is_available() and not backends.cusparselt.is_available()
+    assert backends.cusparselt.version() is backends.cusparselt.get_max_alg_id() is None
+    with backends.nnpack.flags(enabled=False):
+        assert backends.nnpack.set_flags(False) == (False,)
+    assert backends.nnpack.set_flags(True) == (True,)
+    assert not backends.xnnpack.enabled
+    assert backends.quantized.engine in backends.quantized.supported_engines
+    assert backends.mha.get_fastpath_enabled()
+    backends.mha.set_fastpath_enabled(False)
+    assert not backends.mha.get_fastpath_enabled()
+    backends.mha.set_fastpath_enabled(True)

@@ -76,7 +76,7 @@ def hinge_embedding_loss(
         tensor([0.3000, 0.6000])
     """
     expect_tensors("hinge_embedding_loss", input, target)
-    far = (margin - input).clamp(min=0)
+    far = (margin - input).clamp(min=0).to(input.dtype)
     zero = T.zeros_like(far)
     loss = T.where(target != 1, far, zero) + T.where(target != -1, input, T.zeros_like(input))
     return reduced(loss, reduction_of(size_average, reduce, reduction))

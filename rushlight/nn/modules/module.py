@@ -543,6 +543,18 @@ class Module(Traversable, Stateful):
         for kind in KINDS:
             attributes[kind] = Registry(self, attributes.get(kind))
 
+    def _replicate_for_data_parallel(self) -> Self:
+        """A shallow copy, without parameters, whose buffers and modules may be exchanged."""
+        replica: Self = object.__new__(type(self))
+        replica.__dict__ = dict(
+            vars(self),
+            _parameters={},
+            _buffers=dict(self._buffers),
+            _modules=dict(self._modules),
+            _is_replica=True,
+        )
+        return replica
+
     def _get_name(self) -> str:
         return type(self).__name__
 

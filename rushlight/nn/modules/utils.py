@@ -60,3 +60,27 @@ def consume_prefix_in_state_dict_if_present(state_dict: dict[str, Any], prefix: 
 def fields(module: Any, *names: str) -> str:
     """``name=value`` for attributes of a module, as they stand in its printed form."""
     return ", ".join(f"{name}={getattr(module, name)}" for name in names)
+
+
+def factory_kwargs(kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """Those options of a layer that say how its parameters are made: ``device``, ``dtype`` and
+    ``memory_format``, each given as itself or within ``factory_kwargs``.
+
+    Raises:
+        TypeError: there are others, or one is given twice.
+
+    Example:
+        >>> nn.factory_kwargs({"dtype": torch.float64, "factory_kwargs": {"device": "cpu"}})
+        {'device': 'cpu', 'dtype': torch.float64}
+    """
+    given = dict(kwargs or {})
+    found = dict(given.pop("factory_kwargs", {}))
+    for name, value in given.items():
+        if name not in ("device", "dtype", "memory_format"):
+            raise TypeError(
+                f"unexpected kwargs {name!r}; a layer takes device, dtype and memory_format."
+            )
+        if name in found:
+            raise TypeError(f"{name} specified twice, in **kwargs and in factory_kwargs")
+        found[name] = value
+    return found

@@ -64,7 +64,10 @@ f("kl_div", S(T(2, 3), P(2, 3)), S(T(2, 3), T(2, 3), log_target=True),
 f("poisson_nll_loss", S(T(2, 3), P(2, 3)), S(P(2, 3), P(2, 3), log_input=False, full=True),
    dtypes=("float32",))
 f("gaussian_nll_loss", S(T(2, 3), T(2, 3), P(2, 3)), dtypes=("float32",))
-f("hinge_embedding_loss", S(T(4), V([1.0, -1.0, 1.0, -1.0], "float64", grad=False)), dtypes=())
+f("hinge_embedding_loss", S(T(4), V([1.0, -1.0, 1.0, -1.0], "float64", grad=False)),
+  S(V([1, 2, 3]), V([-1, 1, -1]), 2.7, reduction="none"),
+  S(V([-1, 0, 3]), V([-1, -1, 1]), 1.7, reduction="sum"), errors=[S(V([1, 2]), V([1, -1]))],
+  dtypes=())
 f("margin_ranking_loss", S(T(4), T(4), V([1.0, -1.0, 1.0, -1.0], "float64", grad=False)), dtypes=())
 f("cosine_embedding_loss", S(T(2, 3), T(2, 3), V([1.0, -1.0], "float64", grad=False)), dtypes=())
 f("triplet_margin_loss", S(T(2, 3), T(2, 3), T(2, 3)), dtypes=())

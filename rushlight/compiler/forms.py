@@ -29,7 +29,7 @@ class Form:
             for s in kernel.stores
         ]
         loops = tuple(kernel.sizes.items()), tuple(kernel.rows), tuple(kernel.cols)
-        self.key = loops, tuple(self.lines), tuple(stores)
+        self.key = loops, kernel.exact, tuple(self.lines), tuple(stores)
 
     def expression(self, e: Expr) -> int:
         """Write an expression down, once; its number."""

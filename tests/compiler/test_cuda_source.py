@@ -164,3 +164,16 @@ def test_extremes_of_small_types(dtype):
     x = RNG.integers(0, 2 if dtype == "?" else 100, (3, 40)).astype(dtype)
     one(reduce.Amax, x, dim=(1,), keepdim=False)
     one(reduce.Amin, x, dim=(0, 1), keepdim=False)
+
+
+def test_products_are_rounded_before_they_are_added_where_values_are_compared():
+    """NVRTC would join them in one place and not in another, and equal values would differ."""
+    texts = []
+    for compares in (False, True):
+        b = Builder()
+        x, y = b.input(normal(40)), b.input(normal(40))
+        total = b.op(arithmetic.Add, b.op(arithmetic.Mul, x, y), y)
+        b.returns(b.op(compare.Eq, total, x) if compares else total)
+        steps = check(b).lowering.steps
+        texts.append("".join([x.text for s in steps for x in source.launches_of(s.kernel)]))
+    assert ["roundedf(" in text for text in texts] == [False, True]

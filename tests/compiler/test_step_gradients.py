@@ -330,6 +330,21 @@ def test_elements_are_equal_to_their_extreme_where_they_are_computed_again(name,
     assert rl.allclose(*found, rtol=1e-4, atol=1e-4)
 
 
+def test_kernels_that_differ_in_how_they_round_are_written_apart():
+    x, y = rl.rand(50), rl.rand(50)
+
+    def texts(run):
+        run = rl.compile(run, fullgraph=True)
+        for _ in range(3):
+            run(x, y)
+        (variants,) = run._compiled.variants.values()
+        return [launch.ir for _, launch in variants[0].program.launches]
+
+    plain = texts(lambda x, y: x * y + x)
+    compared = texts(lambda x, y: (x * y + x, x == y))
+    assert "contract" in plain[0] and "contract" not in compared[0]
+
+
 @pytest.mark.parametrize("value", [0.5, 1.5, 2])
 def test_integers_take_no_fraction_of_a_factor(value):
     x = rl.arange(6)

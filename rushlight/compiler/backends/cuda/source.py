@@ -439,7 +439,10 @@ class Writer:
             return args[0]
         if e.op == "cast":
             return cast(args[0], e.args[0].dtype, e.dtype)
-        return called(e, args)
+        text = called(e, args)
+        if self.kernel.exact and e.op == "mul" and e.dtype.kind == "f":
+            return f"rounded{'f' if e.dtype.itemsize == 4 else ''}({text})"
+        return text
 
     def operand(self, buffer: Any, f: Affine, d: Any, extra: str = "") -> str:
         """An element of a buffer."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.memory import address
+from rushlight.core.device_array import DeviceArray
 from rushlight.core.tensor import ViewLink, wrap
 
 # bytes from the start of an object: any, a tuple, an array, a dict, a closure's cell
@@ -56,6 +57,16 @@ def slots() -> dict[str, int]:
     link: Any = marks["_link"]
     link.base = object()
     found = {n: places_of(m, t) for n, m in marks.items()} | {"base": places_of(link.base, link)}
+    return {n: at[0] for n, at in found.items()} if all(found.values()) else {}
+
+
+@functools.cache
+def device_slots() -> dict[str, int]:
+    """The same of an array on a GPU: what kind it is, and whose memory. Empty if not found."""
+    x, marks = object.__new__(DeviceArray), {"kind": object(), "memory": object()}
+    for name, mark in marks.items():
+        setattr(x, name, mark)
+    found = {n: places_of(m, x) for n, m in marks.items()}
     return {n: at[0] for n, at in found.items()} if all(found.values()) else {}
 
 

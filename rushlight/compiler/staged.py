@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.compiler import layout
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.passes.dead import drop_dead
 from rushlight.compiler.passes.rewrite import pure
@@ -89,7 +90,7 @@ class Stage:
         self.aside = {at: self.empty(self.ends[at]) for at in self.targets if at in late}
         self.order = self.targets[:own], self.targets[own:]
         graph.results += self.sent
-        self.program = program_on(graph, self.driver)
+        self.program: Any = program_on(graph, self.driver)
         recorded = getattr(self.program, "recordable", False)
         self.arguments, self.results = [
             dict[int, set[int]]((k, set()) for k in found if recorded)
@@ -120,6 +121,28 @@ class Stage:
             self.bring(k, inputs[s] if s.__class__ is int else made[s.number])
             for k, s in enumerate(self.sources)
         ]
+        self.run_on(given, outputs, made)
+
+    def expect(self, inputs: list[Any]) -> None:
+        """Know inputs of calls to come, whose state will be where it is now, see ``run_again``."""
+        kinds = [i.kind for i in self.graph.inputs]
+        self.given: list[Any] = [None] * len(kinds)
+        self.moving = []  # positions, and sources, of those that each call looks at
+        for k, s in enumerate(self.sources):
+            if s.__class__ is int and kinds[k] in ("state", "constant"):
+                self.given[k] = self.bring(k, inputs[s])
+            if self.given[k] is None or (kinds[k] == "state" and self.given[k] is not inputs[s]):
+                self.moving.append((k, s))
+
+    def run_again(self, inputs: list[Any], outputs: list[Any], made: dict[int, Any]) -> None:
+        """As ``run``, where state is as it was expected."""
+        given = self.given.copy()
+        for k, s in self.moving:
+            given[k] = self.bring(k, inputs[s] if s.__class__ is int else made[s.number])
+        self.run_on(given, outputs, made)
+
+    def run_on(self, given: list[Any], outputs: list[Any], made: dict[int, Any]) -> None:
+        """Run the program on inputs that it can use."""
         for at, met in self.results.items():
             if not stays(met, outputs[at], 2) and at not in self.aside:
                 self.aside[at] = self.empty(self.ends[at])
@@ -141,8 +164,21 @@ class Stage:
             return self.brought[k]
         if self.brought[k] is None:
             self.brought[k] = self.empty(self.graph.inputs[k].value)
-        Copy.update(constant(self.brought[k]), constant(a))
+        self.copy(a, self.brought[k])
         return self.brought[k]
+
+    def copy(self, source: Any, target: Any) -> None:
+        """Copy an array, here or from elsewhere, to one of the same shape and dtype."""
+        if target.__class__ is DeviceArray:
+            if source.__class__ is DeviceArray:
+                if source.kind is target.kind and source.flags.c_contiguous:
+                    driver, size = source.driver, source.nbytes
+                    driver.copy(source.memory, source.offset, target.memory, target.offset, size)
+                    return
+            elif target.flags.c_contiguous:
+                self.program.write(np.ascontiguousarray(source).reshape(-1).view(np.uint8), target)
+                return
+        Copy.update(constant(target), constant(source))
 
     def empty(self, v: Value) -> Any:
         """An uninitialised array for a value that may have been made elsewhere."""
@@ -151,7 +187,7 @@ class Stage:
     def settle(self, outputs: list[Any]) -> None:
         """Write what was left for the end."""
         for at, a in self.aside.items():
-            Copy.update(constant(outputs[at]), constant(a))
+            self.copy(a, outputs[at])
 
 
 def stays(met: set[int], a: DeviceArray, most: int) -> bool:
@@ -171,18 +207,52 @@ class Staged:
         self.engines = engines_of(graph) if graph.assumes() else []
         for k, stage in enumerate(self.stages):
             stage.build(late(stage, self.stages[k + 1 :], len(graph.results)))
+        # what an entry asks for, see backends/llvm/entry.py: it checks calls, and runs nothing
+        self.first_end, self.count, self.at_once = len(graph.inputs), 0, False
+        self.numbers = [0.0] * self.first_end
+        self.block = np.zeros(self.first_end + len([*graph.ends()]) + 1, np.int64)
+
+    def entry(self, variant: Any, args: tuple[Any, ...]) -> Any:
+        """A shorter way in for calls like this one; None where there can be none."""
+        from rushlight.compiler import pipeline
+
+        if not (pipeline.has_llvm() and layout.available()):
+            return None
+        from rushlight.compiler.backends.llvm import entry, runtime
+
+        self.record = np.zeros(runtime.RECORD_WORDS, np.int64)  # of a program without launches
+        try:
+            found = entry.Entry(self, variant, args)
+        except ValueError:
+            return None
+        for stage in self.stages:
+            stage.expect(found.inputs)
+        return found
+
+    def run_parts(self, inputs: list[Any], outputs: list[Any]) -> bool:
+        """As ``run``, for the entry; whether a check failed."""
+        try:
+            self.run_by(Stage.run_again, inputs, outputs)
+        except UnforeseenError:
+            return True
+        return False
 
     def run(self, inputs: list[Any], outputs: list[Any]) -> None:
         """Run the stages."""
+        self.run_by(Stage.run, inputs, outputs)
+
+    def run_by(self, run: Any, inputs: list[Any], outputs: list[Any]) -> None:
+        """Run the stages by a method of theirs."""
         before = marks(self.engines)
         try:
             for stage in self.stages:
-                stage.run(inputs, outputs, self.made)
+                run(stage, inputs, outputs, self.made)
         except UnforeseenError:
             go_back(before)
             raise
         for stage in self.stages:
-            stage.settle(outputs)
+            if stage.aside:
+                stage.settle(outputs)
 
     def describe(self) -> str:
         """The stages, in order."""

@@ -36,6 +36,9 @@ class HostProgram:
         for a, made in zip(outputs, found, strict=True):
             self.driver.put(made.reshape(-1).view(np.uint8), a.memory, a.offset)
 
+    def write(self, raw, target):
+        self.driver.put(raw, target.memory, target.offset)
+
     def describe(self):
         return self.reference.describe()
 

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 import rushlight as torch
@@ -91,3 +92,16 @@ def test_what_was_recorded_is_started_as_a_whole():
     assert variant.buffers.renewed <= len(variant.leaves)  # nobody keeps gradients
     assert len(stage.program.recorded) == started
     assert all([callable(work) for work in [*stage.program.recorded.values()][-1:]])
+
+
+@pytest.mark.parametrize("size", [8, 16, 64, 72, 512, 520, 4000, 4008, 12])
+def test_bytes_of_the_host_are_written_in_order_of_work(size):
+    driver = gpu.driver()
+    memory = driver.take(5000)
+    before, raw = driver.get(memory, 0, 5000), np.arange(size).astype(np.uint8)
+    driver.machine.write(raw, memory, 16)
+    after = driver.get(memory, 0, 5000)
+    assert np.array_equal(after[16 : 16 + size], raw)
+    assert np.array_equal(after[:16], before[:16])
+    assert np.array_equal(after[16 + size :], before[16 + size :])
+    assert driver.copies.count("put") == (0 if size <= 4000 and size % 8 == 0 else 1)

@@ -25,7 +25,7 @@ from rushlight.compiler.backends.cuda.prelude import PRELUDE
 from rushlight.compiler.disk import cache_folder, load_file, save
 from rushlight.compiler.graph import Node
 from rushlight.errors import NotSupportedError
-from rushlight.gpu import Driver, Memory, matmul
+from rushlight.gpu import Bytes, Driver, Memory, matmul
 from rushlight.gpu import cudnn as settings
 
 OPTIONS = ("--std=c++17", "-default-device", "-diag-suppress=177")
@@ -55,6 +55,7 @@ class Machine:
         self.driver, self.lock = driver, threading.RLock()
         self.mark: Memory | None = None
         self.watched = False  # whether a kernel may have set it
+        self.writers: dict[int, Any] = {}  # by how many words they take along
         driver.watch = self.look
 
     def alarm(self) -> int:
@@ -89,6 +90,18 @@ class Machine:
             numbers: the places of numbers.
         """
         raise NotImplementedError
+
+    def write(self, raw: Bytes, memory: Memory, offset: int) -> None:
+        """Write bytes of the host to memory. A few go with a launch, for which nobody waits."""
+        to = memory.pointer + offset
+        count = next((n for n in WORDS if raw.size <= 8 * n), 0)
+        if not count or (to | raw.size) % 8:
+            self.driver.put(raw, memory, offset)
+            return
+        if count not in self.writers:
+            self.writers[count] = self.prepare(writer(count))
+        words = [*raw.view(np.uint64).tolist(), *[0] * (count - raw.size // 8)]
+        self.writers[count]([to, raw.size // 8, *words])
 
     def product(self, a: Matrix, b: Matrix, out: Matrix) -> Multiply | None:
         """What makes ``out = a @ b`` by a library; None where none does."""
@@ -249,11 +262,13 @@ class CudaMachine(Machine):
         if self.cudnn is None:
             with self.here():
                 library = load()
-                self.cudnn = Cudnn(library, self.queue) if library is not None else False
+                self.cudnn = (
+                    Cudnn(library, self.queue, self.driver) if library is not None else False
+                )
         if not (self.cudnn and settings.enabled):
             return None
-        found: tuple[int, Convolve] | None = self.cudnn.convolution(node)
-        return found
+        made: tuple[int, Convolve] | None = self.cudnn.convolution(node)
+        return made
 
     def blas(self) -> Any:
         """The library of cuBLAS, whose work goes to where ours does."""
@@ -268,6 +283,17 @@ class CudaMachine(Machine):
             self.cublas.cublasSetStream_v2(self.handle, self.queue)
             self.blas_stream = self.queue.value
         return self.cublas
+
+
+WORDS = 8, 64, 500  # of 8 bytes, that a launch takes along
+
+
+def writer(count: int) -> Launch:
+    """Writes to an address so many of the ``count`` words that are given with it."""
+    names = ", ".join([f"u64 w{k}" for k in range(count)])
+    lines = "".join([f"  if (size > {k}) to[{k}] = w{k};\n" for k in range(count)])
+    text = f'extern "C" __global__ void {NAME}(u64* to, u64 size, {names}) {{\n{lines}}}\n'
+    return Launch(text, tuple([(k, 0) for k in range(2 + count)]))
 
 
 def reference(number: Any) -> Any:

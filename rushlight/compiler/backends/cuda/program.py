@@ -30,7 +30,7 @@ from rushlight.compiler.lower import Lowering
 from rushlight.compiler.steps import Call, Check, Group, Product, Step, Template
 from rushlight.core.device_array import DeviceArray, device_empty, send
 from rushlight.errors import UnforeseenError
-from rushlight.gpu import Driver, Memory
+from rushlight.gpu import Bytes, Driver, Memory
 
 CONVOLUTIONS = ("Conv", "ConvInput", "ConvWeight")
 RECORDED = 8  # sets of addresses that a program is recorded for
@@ -156,11 +156,9 @@ class CudaProgram:
         numbers that the call gives.
         """
         at: Any = Run() if self.on_host else []
-        for a in inputs:
-            at.append(a.pointer if a.__class__ is DeviceArray else a)
+        at += [a.pointer if a.__class__ is DeviceArray else a for a in inputs]
         arrays = (*self.constants, *outputs)
-        for a in arrays:
-            at.append(a.pointer)
+        at += [a.pointer for a in arrays]
         room = self.space()
         at.append(room.pointer)
         if self.lowering.numbers and self.numbers != "double":
@@ -182,9 +180,14 @@ class CudaProgram:
             self.held = device_empty((len(values),), np.float64, self.driver)
         if values != self.values:
             self.values = values
-            self.driver.put(np.array(values).view(np.uint8), self.held.memory, 0)
+            self.write(np.array(values).view(np.uint8), self.held)
         for at, k in enumerate(slots):
             addresses[k] = self.held.pointer + 8 * at
+
+    def write(self, raw: Bytes, target: DeviceArray) -> None:
+        """Write bytes to an array's memory, in the order of work."""
+        with self.machine.lock:
+            self.machine.write(raw, target.memory, target.offset)
 
     def slot(self, number: Any) -> tuple[int, int]:
         """Where the address of a root value is, and how many bytes behind it the value lies."""

@@ -6,7 +6,8 @@ leaf has, how many references a result buffer has. A call hands over its tuple o
 any built-in function; it compares words of memory with what they were, reads the arrays' addresses
 into the block, finds result buffers that nobody holds, and runs the program. This relies on where
 CPython and NumPy keep these things, see layout.py; where they are elsewhere, calls are checked in
-Python.
+Python. Of an array on a GPU, its kind says what it is like, and whose memory it is stands for where
+that lies: the program reads its address itself.
 
 Gradients come and go, and so do the tensors that they are: those that a program reads are looked at
 as arguments are, by way of their leaves. Where one lies elsewhere than at the last call, it is made
@@ -26,11 +27,15 @@ import numpy as np
 from rushlight.compiler.backends.llvm import direct
 from rushlight.compiler.backends.llvm import entry_code as code
 from rushlight.compiler.held import BUFFERS
-from rushlight.compiler.layout import CONTIGUOUS, WRITEABLE, slots
+from rushlight.compiler.layout import CONTIGUOUS, WRITEABLE, device_slots, slots
 from rushlight.compiler.memory import address
 from rushlight.compiler.objects import fields
+from rushlight.compiler.program import empty
 from rushlight.compiler.storages import may_overlap
+from rushlight.core.device_array import DeviceArray, kind_of
 from rushlight.core.tensor import Tensor
+from rushlight.core.window import packed_strides
+from rushlight.gpu import Memory
 from rushlight.ops.view import owner
 
 
@@ -52,10 +57,11 @@ class Entry:
         self.kept_by: dict[Any, list[Any]] = {}  # what each guard's words are addresses of
         words = self.conditions(variant)
         first = program.first_end
-        sets = [[(id(a), address(a)) for a in arrays] for arrays in variant.sets]
+        sets = [[(id(a), place(a)) for a in arrays] for arrays in variant.sets]
         known = [s for _, kind, s in variant.updates if kind == "state"]
         whole = [owner(t._array) for t in (*known, *variant.standing)]
-        ranges = [(address(a), address(a) + a.nbytes) for a in whole if type(a) is np.ndarray]
+        self.kept += [x for x in whole if type(x) is Memory]
+        ranges = [(place(a), place(a) + reach(a)) for a in whole if place(a)]
         gradients = self.gradient_rows(variant)
         buffers = zip(variant.leaves, variant.buffers.arrays, variant.absent, strict=True)
         fresh = [(id(leaf), id(a), absent) for leaf, a, absent in buffers]
@@ -65,8 +71,7 @@ class Entry:
         parts: list[Any] = [arguments, words, fresh, sets, [*ranges, *moving], gradients]
         self.tables = [table(rows) for rows in parts]
         self.words = self.tables[1]
-        quick = program.cost <= program.FREELY and not program.engines
-        self.whole = program.native_only and quick
+        self.whole = program.at_once
         record = self.record = np.zeros(code.RECORD_WORDS, np.int64)
         tables = [code.ARGUMENTS, code.WORDS, code.FRESH, code.SETS, code.RANGES, code.GRADIENTS]
         record[tables] = [address(t) for t in self.tables]
@@ -84,18 +89,21 @@ class Entry:
         record[code.BLOCK], record[code.PROGRAM] = address(program.block), address(program.record)
         record[code.LAUNCHES] = program.count if self.whole else 0
         record[code.ARRAY_TYPE], record[code.TENSOR_TYPE] = id(np.ndarray), id(Tensor)
+        record[code.DEVICE_TYPE] = id(DeviceArray)
         record[code.NONE], record[code.FALSE] = id(None), id(False)
         record[code.TO_INT] = direct.address_of(ctypes.pythonapi.PyLong_FromLongLong)
         self.enter = direct.builtin(code.address(), direct.SINGLE, record)
         self.arguments = [(k, s) for k, kind, s in variant.sources if kind == "argument"]
         self.where = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         self.inputs = list(variant.inputs)
+        self.changing = [k for k, kind, _ in variant.sources if kind == "number"]
         # what is read and has gaps, as an expanded tensor does: copied in order for each call
         state = [(k, s._array) for k, kind, s in variant.sources if kind == "state"]
-        self.gaps = [(k, a, a.copy("C")) for k, a in state if not is_in_order(a)]
+        on_host = [(k, a) for k, a in state if type(a) is np.ndarray]
+        self.gaps = [(k, a, a.copy("C")) for k, a in on_host if not is_in_order(a)]
         # the lists, not what is in them: references to results and gradients are counted
         self.sets, self.updated, self.fresh = variant.sets, variant.updated, variant.buffers.arrays
-        self.gradients = variant.gradients
+        self.gradients, self.values = variant.gradients, variant.graph.results
 
     def argument_rows(self, variant: Any, args: tuple[Any, ...]) -> list[tuple[int, ...]]:
         """What arguments must be like."""
@@ -115,14 +123,20 @@ class Entry:
             arrays.append(x)
             if a.requires_grad and not a._wants_grad:
                 raise ValueError("an argument with a history")
-            dims, d = np.array(x.shape, np.int64), x.dtype
-            self.kept += [dims, d]
+            like = self.described(x.shape, x.dtype, getattr(x, "kind", None))
             slot = slot_of.get(tensors, self.unread)
             flags = id(a._wants_grad), id(a._wants_grad)  # other views are looked at
-            like = 0, id(type(a)), *flags, x.ndim, address(dims), id(d), slot, x.nbytes
-            rows.append((*like, self.unread, CONTIGUOUS))
+            rows.append((0, id(type(a)), *flags, *like, slot, reach(x), self.unread, CONTIGUOUS))
             tensors += 1
         return rows
+
+    def described(self, shape: Any, d: Any, kind: Any) -> tuple[int, int, int]:
+        """The words of an argument that say what its array is like; ``kind``: on a GPU."""
+        if kind is not None and not device_slots():
+            raise ValueError("arrays on GPUs are not known here")
+        dims, d = np.array(shape, np.int64), d if kind is None else kind
+        self.kept += [dims, d]
+        return len(shape) if kind is None else code.ON_GPU, address(dims), id(d)
 
     def gradient_rows(self, variant: Any) -> list[tuple[int, ...]]:
         """What gradients that the program reads must be like."""
@@ -132,11 +146,13 @@ class Entry:
         no = id(False)
         for k, leaf in variant.gradients.items():
             v = variant.graph.inputs[k].value
-            dims, d = np.array(v.shape, np.int64), np.dtype(v.dtype)
-            self.kept += [leaf, dims, d]
+            d, kind = np.dtype(v.dtype), None
+            if v.driver is not None:
+                kind = kind_of(tuple(v.shape), packed_strides(v.shape, d.itemsize), d, v.driver)
+            self.kept.append(leaf)
             flags = CONTIGUOUS | (WRITEABLE if k in targets else 0)
-            like = id(leaf), id(Tensor), no, no, len(v.shape), address(dims), id(d), k
-            size = int(np.prod(v.shape, dtype=np.int64)) * d.itemsize
+            like = id(leaf), id(Tensor), no, no, *self.described(v.shape, d, kind), k
+            size = int(np.prod(v.shape, dtype=np.int64)) * d.itemsize if kind is None else 1
             rows.append((*like, size, targets.get(k, self.unread), flags))
         return rows
 
@@ -150,7 +166,7 @@ class Entry:
 
         for _, kind, source in variant.sources:
             if kind == "state":
-                if type(source._array) is not np.ndarray:
+                if type(source._array) not in (np.ndarray, DeviceArray):
                     raise ValueError("an array elsewhere")
                 holds(source)
         for _, kind, source in variant.updates:
@@ -174,8 +190,8 @@ class Entry:
     def refill(self) -> None:
         """New buffers for the results of the first set."""
         arrays = self.sets[0]
-        arrays[:] = [np.empty(a.shape, a.dtype) for a in arrays]
-        self.tables[3][0] = [(id(a), address(a)) for a in arrays]
+        arrays[:] = [empty(v) for v in self.values]
+        self.tables[3][0] = [(id(a), place(a)) for a in arrays]
 
     def fill_gaps(self) -> None:
         """Copy what has gaps to where the program reads it."""
@@ -206,6 +222,8 @@ class Entry:
             self.inputs[k] = args[self.where[source]]._array
         for k, leaf in self.gradients.items():
             self.inputs[k] = leaf._grad._array
+        for k in self.changing:
+            self.inputs[k] = self.numbers[k]
         outputs = [*self.sets[number], *self.updated(), *self.fresh]
         failed = self.program.run_parts(self.inputs, outputs)
         for k in (*[k for k, _ in self.arguments], *self.gradients):
@@ -215,13 +233,26 @@ class Entry:
 
 def is_in_order(x: Any) -> bool:
     """Whether an array's elements lie one after another."""
-    return bool(x.flags.c_contiguous and x.flags.aligned)
+    return bool(x.flags.c_contiguous and (type(x) is DeviceArray or x.flags.aligned))
 
 
 def check_array(x: Any) -> None:
     """Raise ValueError unless the array's elements lie one after another."""
-    if type(x) is not np.ndarray or not is_in_order(x):
+    if type(x) not in (np.ndarray, DeviceArray) or not is_in_order(x):
         raise ValueError("an array with gaps")
+
+
+def place(x: Any) -> int:
+    """Where an array lies, or the object that stands for a GPU's memory; 0 where nobody knows."""
+    if type(x) is np.ndarray:
+        return address(x)
+    memory = x.memory if type(x) is DeviceArray else x
+    return id(memory) if type(memory) is Memory else 0
+
+
+def reach(x: Any) -> int:
+    """How far what ``place`` says goes on."""
+    return int(x.nbytes) if type(x) is np.ndarray else 1
 
 
 def table(rows: Any) -> Any:

@@ -16,6 +16,7 @@ from rushlight.compiler.layout import (
     TUPLE_ITEMS,
     TUPLE_SIZE,
     TYPE_AT,
+    device_slots,
     slots,
 )
 
@@ -27,12 +28,13 @@ ALONE = -(1 << 40)  # a set's number below it: the program ran, as often before 
 ARGUMENTS, ARGUMENT_COUNT, WORDS, WORD_COUNT, FRESH, FRESH_COUNT = range(6)
 SETS, SET_COUNT, RESULTS, BLOCK, RESULT_SLOT, PROGRAM, LAUNCHES = range(6, 13)
 ARRAY_TYPE, RANGES, RANGE_COUNT, TO_INT, NONE, FALSE, TENSOR_TYPE = range(13, 20)
-GRADIENTS, GRADIENT_COUNT, GRADIENT_RANGES, SETTLED, RECORD_WORDS = range(20, 25)
+GRADIENTS, GRADIENT_COUNT, GRADIENT_RANGES, SETTLED, DEVICE_TYPE, RECORD_WORDS = range(20, 26)
 # words of an argument: OBJECT is the argument itself, or zero for a tensor like the one described;
 # of a gradient: the leaf. TARGET is where else in the block its address belongs, FLAGS what its
 # array's flags must have
 OBJECT, TYPE, WANTS_GRAD, TRACKED, RANK, DIMS, DTYPE, SLOT, BYTES, TARGET, FLAGS = range(11)
 ARGUMENT_WORDS = 11
+ON_GPU = -1  # the rank of arrays there, whose kind stands in the place of a dtype
 # words of a gradient that is made anew: its leaf, its array, and whether there is none before
 LEAF, ARRAY, ABSENT, FRESH_WORDS = range(4)
 
@@ -80,14 +82,17 @@ def overlap(name: str, start: str, end: str) -> str:
 
 def look() -> str:
     """IR: the function ``look(record, item, row)``: the address of a tensor's elements, which is
-    also put into the block; 0 where the tensor is not like the one that the row describes.
+    also put into the block; 0 where the tensor is not like the one that the row describes. On a
+    GPU, the address of the object that stands for the memory.
     """
     at = slots()
+    of_device = device_slots() or {"kind": 0, "memory": 0}  # which then no row asks for
     return f"""
 define internal i64 @look(ptr %record, ptr %item, ptr %row) {{
 entry:
 {read("%record", 8 * BLOCK, "%block", "ptr")}
 {read("%record", 8 * ARRAY_TYPE, "%ndarray")}
+{read("%record", 8 * DEVICE_TYPE, "%of.gpus")}
 {read("%record", 8 * NONE, "%none")}
 {read("%item", TYPE_AT, "%type")}
 {read("%row", 8 * TYPE, "%type.then")}
@@ -98,12 +103,9 @@ known:
 {read("%row", 8 * WANTS_GRAD, "%wants.then")}
   %t2 = icmp eq i64 %wants, %wants.then
 {read("%item", at["_array"], "%array", "ptr")}
-{read("%array", TYPE_AT, "%kind")}
-  %t3 = icmp eq i64 %kind, %ndarray
 {read("%item", at["_tracked"], "%tracked")}
 {read("%row", 8 * TRACKED, "%tracked.then")}
-  %t4 = and i1 %t2, %t3
-  br i1 %t4, label %history, label %miss
+  br i1 %t2, label %history, label %miss
 history:
   %t5 = icmp eq i64 %tracked, %tracked.then
   br i1 %t5, label %shape, label %view
@@ -124,12 +126,25 @@ based:
   %v6 = and i1 %v4, %v5
   br i1 %v6, label %shape, label %miss
 shape:
-{read("%array", DTYPE_AT, "%dtype")}
 {read("%row", 8 * DTYPE, "%dtype.then")}
+{read("%row", 8 * RANK, "%rank.then")}
+{read("%array", TYPE_AT, "%kind")}
+  %on.gpu = icmp eq i64 %rank.then, {ON_GPU}
+  %kind.then = select i1 %on.gpu, i64 %of.gpus, i64 %ndarray
+  %t3 = icmp eq i64 %kind, %kind.then
+  br i1 %t3, label %where, label %miss
+where:
+  br i1 %on.gpu, label %device, label %host
+device:
+{read("%array", of_device["kind"], "%alike")}
+{read("%array", of_device["memory"], "%memory")}
+  %g1 = icmp eq i64 %alike, %dtype.then
+  br i1 %g1, label %found, label %miss
+host:
+{read("%array", DTYPE_AT, "%dtype")}
   %s1 = icmp eq i64 %dtype, %dtype.then
 {read("%array", RANK_AT, "%rank32", "i32")}
   %rank = sext i32 %rank32 to i64
-{read("%row", 8 * RANK, "%rank.then")}
   %s2 = icmp eq i64 %rank, %rank.then
 {read("%array", FLAGS_AT, "%flags", "i32")}
 {read("%row", 8 * FLAGS, "%needed", "i32")}
@@ -157,7 +172,10 @@ sizes:
 ''',
         )
     }
-{read("%array", DATA_AT, "%data")}
+{read("%array", DATA_AT, "%address")}
+  br label %found
+found:
+  %data = phi i64 [%address, %fits], [%memory, %device]
 {read("%row", 8 * SLOT, "%slot")}
   %place = getelementptr i64, ptr %block, i64 %slot
   store i64 %data, ptr %place

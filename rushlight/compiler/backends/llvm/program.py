@@ -73,6 +73,7 @@ class Native:
         self.given_back = engines if self.assumes else []  # when a check fails
         self.native_only = all([type(part) is tuple for part in plan.parts])
         self.count, self.cost = len(plan.launches), plan.cost
+        self.at_once = self.native_only and self.cost <= self.FREELY and not self.engines
         self.parallel = plan.cost > self.FREELY and plan.divided
         self.inputs, self.ends = [i.value for i in graph.inputs], list(graph.ends())
         self.is_number = [i.kind == "number" for i in graph.inputs]

@@ -155,7 +155,7 @@ def test_gradients_that_add_up(to_none, unchecked):
 
     run = torch.compile(lambda x: backward(step.model, x))
     for k, x in enumerate(batches(18, 5, 3)):
-        if k == 9:
+        if k == 12:
             unchecked()
         close(backward(twin.model, x), run(x.cuda()))
         same_models(twin.model, step.model)

@@ -31,7 +31,7 @@ class Buffers:
 
     def __init__(self, leaves: list[Any], values: list[Value]) -> None:
         self.leaves, self.values = leaves, values
-        self.specs = [(v.shape, v.dtype) for v in values]
+        self.specs = [(v.shape, v.dtype, v.driver) for v in values]
         self.arrays: list[Any] = [None] * len(leaves)
         self.renewed = 0
 

@@ -13,6 +13,7 @@ from rushlight.core.op import Op
 from rushlight.errors import UnforeseenError
 from rushlight.ops.attention import array_gradients, attention_weights
 from rushlight.ops.ctc import CtcLoss, CtcLossGrad
+from rushlight.ops.order import Topk
 from rushlight.ops.random import RreluNoise
 from rushlight.ops.sorting import stable_argsort
 from rushlight.ops.view import look
@@ -99,12 +100,23 @@ class Lookup(Op):
 
 class Ranked(Op):
     """The first ``k`` elements of each row (R, N) in order, and their indices: equal elements keep
-    their order, and NaN is the largest.
+    their order, and NaN is the largest. Unless ``stable`` they are as ``Topk`` has them.
     """
 
     outputs = ("values", "indices")
 
-    def eager(self, xp: Any, x: Any, *, k: int, descending: bool) -> Any:
+    def eager(
+        self,
+        xp: Any,
+        x: Any,
+        *,
+        k: int,
+        descending: bool,
+        stable: bool = True,
+        in_order: bool = True,
+    ) -> Any:
+        if not stable:
+            return Topk.instance.eager(xp, x, k=k, dim=1, largest=descending, in_order=in_order)
         indices = stable_argsort(x, 1, descending)[:, :k].astype(np.int64)
         return np.take_along_axis(x, indices, 1), indices
 

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import LEAST, in_dtype, kernels, widened
+from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
+from rushlight.ops import selection
 from rushlight.ops.create import zeros
-from rushlight.ops.places import flat_places
+from rushlight.ops.places import take
 from rushlight.ops.reduce import has_nan, kept, narrowed, no_complex, ordered, shared_among_equal
 from rushlight.ops.scan import scanned
 from rushlight.ops.scatter import Scatter, ScatterAdd
-from rushlight.ops.sorting import largest_few, ordered_bits, stable_argsort
+from rushlight.ops.sorting import ordered_bits, stable_argsort
 
 
 def along(g: Tensor, indices: Tensor, spec: Any, dim: int, unique: bool = True) -> Tensor:
@@ -27,13 +28,6 @@ def along(g: Tensor, indices: Tensor, spec: Any, dim: int, unique: bool = True) 
     )
 
 
-def take(x: Any, indices: Any, dim: int) -> Any:
-    """x at ``indices`` along ``dim``."""
-    if x.ndim == 1:
-        return x[indices]
-    return x.reshape(-1).take(flat_places(indices, dim, x.shape))
-
-
 class Sort(Op):
     """Elements in order along ``dim``, and their indices; equal elements keep their order."""
 
@@ -42,7 +36,7 @@ class Sort(Op):
 
     def eager(self, xp, input, *, dim, descending):
         n = input.shape[dim] if input.ndim else 0
-        found = first_in_order(input, n, dim, descending) if n <= FEW else None
+        found = short_in_order(input, dim, descending) if 0 < n <= FEW else None
         if found is not None:
             return found
         indices = packed(stable_argsort(ordered("sort", input), dim, descending))
@@ -53,61 +47,41 @@ class Sort(Op):
 
 
 FEW = 64  # elements of rows of which each is compared with all others
-SOME, FIRST = 8, 16  # elements that are kept in order one by one: more in longer rows; or as many
-SWAPS = 512  # as steps suffice for
 
 
-def first_in_order(x: Any, k: int, dim: int, largest: bool) -> Any:
-    """``Topk`` of few floats in rows by a loop, or None."""
-    if not k or not x.size or not x.ndim or x.dtype not in dtypes.FLOATS:
+def short_in_order(x: Any, dim: int, descending: bool) -> Any:
+    """``Sort`` of short rows of floats by a loop, or None."""
+    if not x.size or x.dtype not in dtypes.FLOATS:
         return None
-    n = x.shape[dim]
-    most = n if n <= FEW else min(FIRST, max(SOME, n // SOME))
-    if not (k <= most or k * x.size <= SWAPS) or not (x.size < LEAST or x.ndim > 1):
-        return None
-    loop = kernels.runner("largest" if largest else "smallest", x.dtype, 3, x.size)
+    loop = kernels.runner("falling" if descending else "rising", x.dtype, 3, x.size)
     if loop is None:
         return None
     if dim != x.ndim - 1:
-        found = first_in_order(x.swapaxes(dim, -1), k, x.ndim - 1, largest)
-        return None if found is None else [packed(a.swapaxes(dim, -1)) for a in found]
-    n, shape = x.shape[-1], (*x.shape[:-1], k)
-    values, places = np.empty(shape, x.dtype), np.empty(shape, np.int64)
-    loop(np.ascontiguousarray(x), values, places, n, k, x.size // n)
+        found = short_in_order(x.swapaxes(dim, -1), x.ndim - 1, descending)
+        return [packed(a.swapaxes(dim, -1)) for a in found]
+    values, places = np.empty(x.shape, x.dtype), np.empty(x.shape, np.int64)
+    loop(np.ascontiguousarray(x), values, places, x.shape[-1], x.size // x.shape[-1])
     return values, places
 
 
 class Topk(Op):
-    """The ``k`` largest (or smallest) elements along ``dim``, in order, and their indices."""
+    """The ``k`` largest (or smallest) elements along ``dim``, and their indices; unless
+    ``in_order`` as they are found. See selection.py for those that are equal.
+    """
 
     outputs = ("values", "indices")
 
-    def eager(self, xp, input, *, k, dim, largest):
-        found = first_in_order(input, k, dim, largest)
-        if found is not None:
-            return found
-        wide = ordered("topk", input)
-        first: Any = (*(slice(None),) * dim, slice(k))
-        n = input.shape[dim]
-        indices = None
-        whole = input.dtype in dtypes.INTEGER_TYPES
-        if n > 64 and k and (whole or (input.dtype in dtypes.FLOATS and not has_nan(input))):
-            rows = input.swapaxes(dim, -1)
-            if not largest:
-                rows = ~rows if whole else -rows
-            indices = largest_few(rows, k)
-            if indices is None and 4 * k <= n:
-                found = rows.argpartition(n - k, -1)[..., n - k :]
-                top = np.take_along_axis(rows, found, -1)
-                if alone(rows, top[..., :1], -1):  # else the first of those that are equal count
-                    order = stable_argsort(top, input.ndim - 1, True)
-                    indices = np.take_along_axis(found, order, -1)
-        if indices is None:
-            indices = stable_argsort(wide, dim, largest)[first]
-        else:
-            indices = indices.swapaxes(dim, -1)
-        indices = packed(indices)
-        return take(input, indices, dim), indices
+    def eager(self, xp, input, *, k, dim, largest, in_order):
+        x = ordered("topk", input)
+        if x.dtype not in dtypes.FLOATS:
+            x = x.astype(np.int64, copy=False)
+        last = x.ndim - 1
+        if dim != last:
+            x = x.swapaxes(dim, -1)
+        values, indices = selection.first_few(x, k, largest, in_order)
+        if dim != last:
+            values, indices = [packed(a.swapaxes(dim, -1)) for a in (values, indices)]
+        return in_dtype(values, input.dtype), indices
 
     def grad(self, g, indices, input_spec, dim):
         return along(g[0], indices, input_spec, dim)

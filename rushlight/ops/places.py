@@ -66,6 +66,13 @@ def flat_places(index: Any, dim: int, shape: tuple[int, ...]) -> Any:
     return places + offsets
 
 
+def take(x: Any, indices: Any, dim: int) -> Any:
+    """x at ``indices`` along ``dim``."""
+    if x.ndim == 1:
+        return x[indices]
+    return x.reshape(-1).take(flat_places(indices, dim, x.shape))
+
+
 @functools.lru_cache(maxsize=64)
 def offsets_of(
     sizes: tuple[int, ...], dim: int, shape: tuple[int, ...]

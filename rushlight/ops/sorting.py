@@ -117,6 +117,23 @@ def by_digits(x: Any, descending: bool) -> Any:
     return order
 
 
+def some_first(x: Any, k: int, largest: bool) -> Any:
+    """Places, in order, of the k largest or smallest of each row (the last dim) of float32, float64
+    or int64; any of those that are equal.
+    """
+    n, whole = x.shape[-1], x.dtype is dtypes.int64
+    if n > LEAST and (whole or not np.isnan(x).any()):
+        rows = x if largest else ~x if whole else -x
+        found = largest_few(rows, k)
+        if found is not None:
+            return found
+        if 4 * k <= n:
+            found = rows.argpartition(n - k, -1)[..., n - k :]
+            order = stable_argsort(np.take_along_axis(rows, found, -1), x.ndim - 1, True)
+            return np.take_along_axis(found, order, -1)
+    return stable_argsort(x, x.ndim - 1, largest)[..., :k]
+
+
 def largest_few(x: Any, k: int) -> Any:
     """Indices, in order, of the k largest of each row (the last dim) of integers, or of floats
     without NaN; None where another way is better.

@@ -109,7 +109,8 @@ def topk(
     *,
     out: Any = None,
 ) -> Any:
-    """The ``k`` largest (or smallest) elements along ``dim``, in order, and their indices.
+    """The ``k`` largest (or smallest) elements along ``dim``, and their indices; unless ``sorted``
+    in any order.
 
     Example:
         >>> import rushlight as torch
@@ -123,7 +124,8 @@ def topk(
             f"topk: selected index k out of range: k is {k} and dim {d} has size "
             f"{x._array.shape[d]}."
         )
-    parts = O.Topk.bind(x, k=k if k.__class__ is int else as_int(k, "k"), dim=d, largest=largest)
+    k = k if k.__class__ is int else as_int(k, "k")
+    parts = O.Topk.bind(x, k=k, dim=d, largest=bool(largest), in_order=bool(sorted))
     return named("topk", _like(input, parts) if k else parts, out)
 
 

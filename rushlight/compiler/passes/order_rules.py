@@ -34,13 +34,13 @@ def turned(w: Writer, x: Value, dim: int) -> Value:
     return w.node(Transpose, [x], shape, x.dtype, dim0=dim, dim1=last)
 
 
-def ranked(w: Writer, x: Value, k: int, descending: bool) -> tuple[Value, Value]:
-    """The first k along the last dim, and their indices."""
+def ranked(w: Writer, x: Value, k: int, descending: bool, **more: bool) -> tuple[Value, Value]:
+    """The first k along the last dim, and their indices; ``more``: parameters of Ranked."""
     *lead, n = x.shape
     rows = w.shaped(w.cast(x, F32) if x.dtype in HALVES else x, (math.prod(lead), n))
     shape = (rows.shape[0], k)
     made = [w.graph.value(shape, d) for d in (rows.dtype, INT64)]
-    params = {"k": k, "descending": descending}
+    params = {"k": k, "descending": descending, **more}
     w.nodes.append(Node(Ranked.instance, [rows], params, made, w.line))
     values, indices = [w.shaped(v, (*lead, k)) for v in made]
     return w.cast(values, x.dtype), indices
@@ -48,18 +48,20 @@ def ranked(w: Writer, x: Value, k: int, descending: bool) -> tuple[Value, Value]
 
 def sort(w: Writer, node: Node) -> Made:
     """All elements of a dim."""
-    return first_of(w, node, node.inputs[0].shape[node.params["dim"]], node.params["descending"])
+    n = node.inputs[0].shape[node.params["dim"]]
+    return first_of(w, node, n, node.params["descending"])
 
 
 def topk(w: Writer, node: Node) -> Made:
     """Some elements of a dim."""
-    return first_of(w, node, node.params["k"], node.params["largest"])
+    p = node.params
+    return first_of(w, node, p["k"], p["largest"], stable=False, in_order=p["in_order"])
 
 
-def first_of(w: Writer, node: Node, k: int, descending: bool) -> Made:
+def first_of(w: Writer, node: Node, k: int, descending: bool, **more: bool) -> Made:
     """The first k along a dim."""
     x, dim = node.inputs[0], node.params["dim"]
-    return [turned(w, v, dim) for v in ranked(w, turned(w, x, dim), k, descending)]
+    return [turned(w, v, dim) for v in ranked(w, turned(w, x, dim), k, descending, **more)]
 
 
 def picked(w: Writer, node: Node, values: Value, indices: Value) -> list[Value]:

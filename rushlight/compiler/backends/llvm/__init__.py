@@ -6,8 +6,8 @@ never before). In the order in which to read it:
 - kernels from loops: ``kernels``, ``squares``, ``canonical``
 - ``ir``: how code is written, and functions of vectors
 - ops with kernels of their own (``templates``): ``products``, ``convolution``, ``attention``,
-  ``recurrent``, ``rows``, ``order``, ``draws``
+  ``recurrent``, ``rows``, ``order``, ``selection``, ``tops``, ``draws``
 - kernels of eager code (``calls``), called as Python's built-in functions are (``direct``), and its
   loops for any sizes: ``serial``, ``moves``, ``grids``, ``spreads``, ``small``, ``softmaxes``,
-  ``norms``, ``pools``, ``tops``
+  ``norms``, ``pools``
 """

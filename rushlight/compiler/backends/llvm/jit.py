@@ -170,7 +170,7 @@ def kernels(irs: Sequence[str]) -> list[int]:
     texts = dict[str, str]()
     keys = [separate(ir, texts)["kernel"] for ir in irs]
     new = {key: text for key, text in texts.items() if key not in _kernels}
-    link(machine_code(new))
+    link({**dict.fromkeys(texts, b""), **machine_code(new)})  # to those that are loaded, too
     return [_kernels[key] for key in keys]
 
 

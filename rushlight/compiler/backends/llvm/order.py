@@ -3,7 +3,7 @@
 Elements become unsigned integers, their keys, which are in the same order. In a short row, an
 element's place is the number of elements before it, which is counted by vectors. Of a long row, a
 few are kept while all are looked at by vectors; or it is sorted by the digits of its keys, the last
-digit first.
+digit first. Equal elements keep their order.
 """
 
 from __future__ import annotations
@@ -13,34 +13,27 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.ir.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.code import Code, Number
 from rushlight.compiler.backends.llvm.ir.text import scalar_type
-from rushlight.compiler.backends.llvm.launch import Launch
-from rushlight.compiler.graph import Node
-from rushlight.compiler.scalars import BOOL, FLOATS, INTEGERS
+from rushlight.compiler.scalars import BOOL
 
-SHORT = 128  # elements of a row up to which places are counted
-FEW = 64  # elements of a long row that are kept in order
 DIGITS = 256
 
 
-def fits(node: Node) -> bool:
-    """Whether rows can be ordered natively."""
-    x = node.inputs[0]
-    return x.dtype in (*FLOATS, *INTEGERS, BOOL) and 0 not in (*x.shape, *node.outputs[0].shape)
+def key_type(d: Any) -> np.dtype[Any]:
+    """The integers that keys of a dtype are."""
+    return np.dtype(np.int64 if d.itemsize == 8 else np.int32)
 
 
 class Order:
-    """Code for rows of ``n`` elements, of which the first ``k`` are wanted."""
+    """Code for rows of ``n`` elements of dtype d, operand 0, of which the first ``k`` go to operand
+    1, and their indices to operand 2; ``room`` is memory for pairs.
+    """
 
-    def __init__(self, node: Node, width: int) -> None:
-        x = node.inputs[0]
-        self.rows, self.n = x.shape
-        self.k, self.descending = node.params["k"], node.params["descending"]
-        self.d = np.dtype(np.uint8) if x.dtype == BOOL else x.dtype
+    def __init__(self, f: Code, d: Any, n: Number, k: Number, descending: bool, room: str) -> None:
+        self.f, self.n, self.k, self.descending, self.room = f, n, k, descending, room
+        self.d = np.dtype(np.uint8) if d == BOOL else d
         self.kind = scalar_type(self.d)
-        wide = self.d.itemsize == 8
-        self.f = f = kernel(width, np.dtype(np.int64 if wide else np.int32))
         self.key, self.bits, self.pair = f.element, 8 * f.size, f"i{16 * f.size}"
         self.source, self.values, self.indices = [f.operand(i) for i in range(3)]
 
@@ -92,99 +85,132 @@ class Order:
 
         f.span("%lo", "%hi", 1, row)
 
+    def vector(self, row: str, i: Number) -> str:
+        """The keys of a vector of a row."""
+        kind, p = f"<{self.f.lanes} x {self.kind}>", self.f.at(row, i, self.d.itemsize)
+        x = self.f(f"load {kind}, ptr {p}, align {self.d.itemsize}")
+        return self.key_of(x, self.f.lanes)
+
+    def bits_of(self, mask: str) -> str:
+        """A mask as an integer."""
+        word = f"i{self.f.lanes}"
+        bits = self.f(f"bitcast {self.f.bits} {mask} to {word}")
+        return self.f(f"zext {word} {bits} to i64")
+
+    def count(self, mask: str) -> str:
+        """How many lanes of a mask there are."""
+        return self.f.intrinsic("ctpop", "i64", "i64", [("i64", self.bits_of(mask))])
+
+    def vectors(self, start: Number, vector: Any, single: Any, carried: Any = ()) -> list[str]:
+        """Vectors of a row from an element on, and the elements that are left."""
+        f = self.f
+        rest = f.parted(f.sub(self.n, start), f.lanes)[1]
+        end = f.sub(self.n, rest)
+        kinds = [kind for kind, _ in carried]
+        found = f.span(start, end, f.lanes, vector, carried, empty=True)
+        return f.span(end, self.n, 1, single, [*zip(kinds, found, strict=True)], empty=True)
+
+    def each_bit(self, bits: str, body: Any) -> None:
+        """``body(number)`` for each bit that is set."""
+        f = self.f
+
+        def lowest(state: list[str]) -> list[Number]:
+            body(f.intrinsic("cttz", "i64", "i64", [("i64", state[0]), ("i1", "true")]))
+            return [f(f"and i64 {state[0]}, {f.sub(state[0], 1)}")]
+
+        f.repeat([("i64", bits)], lambda state: f(f"icmp ne i64 {state[0]}, 0"), lowest)
+
     # Short rows
 
-    def write_short(self) -> int:
-        """Places are counted; returns the bytes of scratch memory."""
+    def count_places(self, r: Number, row: str) -> str:
+        """Each element goes where as many are before it; returns whether equal ones are among them,
+        or the next.
+        """
         f = self.f
-        room = -(-self.n // f.lanes) * f.lanes
-        for i in range(self.n, room):  # keys behind all others
-            f.do(f"store {self.key} -1, ptr {f.at('%scratch', i)}, align {f.size}")
 
-        def row(r: Number, p: str) -> None:
-            def note(i: Number, _: list[str]) -> None:
-                key = self.key_of(self.element(p, i))
-                f.do(f"store {self.key} {key}, ptr {f.at('%scratch', i)}, align {f.size}")
+        def note(i: Number, _: list[str]) -> None:
+            f.store(f.at(self.room, i), self.vector(row, i))
 
-            f.span(0, self.n, 1, note)
-            f.span(0, self.n, 1, lambda i, _: self.put(r, p, str(i), self.count(i, room)))
+        def note_one(i: Number, _: list[str]) -> None:
+            key = self.key_of(self.element(row, i))
+            f.do(f"store {self.key} {key}, ptr {f.at(self.room, i)}, align {f.size}")
 
-        self.each_row(row)
-        return room * f.size
+        self.vectors(0, note, note_one)
+        f.store(f.at(self.room, self.n), f.splat("-1"))  # keys behind all others
 
-    def count(self, i: Number, room: int) -> str:
-        """How many elements of the row come before element i."""
+        def put(i: Number, state: list[str]) -> list[str]:
+            place, same = self.place(i)
+            wanted = f(f"icmp slt i64 {place}, {self.k}")
+            f.when(wanted, partial(self.finish, r, row, place, str(i)))
+            near = f(f"icmp sle i64 {place}, {self.k}")
+            return [f(f"or i64 {state[0]}, {f(f'select i1 {near}, i64 {same}, i64 0')}")]
+
+        (same,) = f.span(0, self.n, 1, put, [("i64", "0")])
+        return f(f"icmp ne i64 {same}, 0")
+
+    def place(self, i: Number) -> list[str]:
+        """How many elements of the row come before element i, and bits of those that equal it."""
         f, v = self.f, self.f.vector
-        key = f.splat(f.scalar(f.at("%scratch", i)))
-        here = f.splat(str(i) if f.size == 8 else f(f"trunc i64 {i} to i32"))
-        total: Number = 0
-        for start in range(0, room, f.lanes):
-            other = f.load(f.at("%scratch", start))
-            places = ", ".join([f"{self.key} {start + j}" for j in range(f.lanes)])
-            earlier = f(f"icmp ult {v} <{places}>, {here}")
-            same = f(f"and {f.bits} {f(f'icmp eq {v} {other}, {key}')}, {earlier}")
-            before = f(f"or {f.bits} {f(f'icmp ult {v} {other}, {key}')}, {same}")
-            word = f"i{f.lanes}"
-            bits = f(f"bitcast {f.bits} {before} to {word}")
-            bits = f(f"zext {word} {bits} to i64")
-            total = f.add(total, f.intrinsic("ctpop", "i64", "i64", [("i64", bits)]))
-        return str(total)
+        key = f.splat(f.scalar(f.at(self.room, i)))
+        here = f.splat(self.narrow(i))
+        ramp = "<" + ", ".join([f"{self.key} {j}" for j in range(f.lanes)]) + ">"
 
-    def put(self, r: Number, row: str, i: str, place: str) -> None:
-        """Finish an element if it is wanted."""
-        if self.k == self.n:
-            self.finish(r, row, place, i)
+        def some(start: Number, state: list[str]) -> list[str]:
+            other = f.load(f.at(self.room, start))
+            shift = here if start == 0 else f(f"sub {v} {here}, {f.splat(self.narrow(start))}")
+            ahead = f(f"icmp slt {v} {ramp}, {shift}")
+            same = f(f"and {f.bits} {f(f'icmp eq {v} {other}, {key}')}, {ahead}")
+            before = f(f"or {f.bits} {f(f'icmp ult {v} {other}, {key}')}, {same}")
+            equal = f(f"or {f.bits} {state[1]}, {same}")
+            return [str(f.add(state[0], self.count(before))), equal]
+
+        state = ["0", "zeroinitializer"]
+        if isinstance(self.n, int):
+            for start in range(0, self.n, f.lanes):
+                state = some(start, state)
         else:
-            wanted = self.f(f"icmp ult i64 {place}, {self.k}")
-            self.f.when(wanted, partial(self.finish, r, row, place, i))
+            carried = [*zip(("i64", f.bits), state, strict=True)]
+            state = f.span(0, self.n, f.lanes, some, carried)
+        return [state[0], self.bits_of(state[1])]
+
+    def narrow(self, i: Number) -> str:
+        """A position as an integer of a key's size."""
+        if isinstance(i, int) or self.f.size == 8:
+            return str(i)
+        return self.f(f"trunc i64 {i} to {self.key}")
 
     # Long rows: pairs of a key, in the high bits, and an index
 
-    def write_few(self) -> int:
-        """The least pairs met so far are kept in order; returns the bytes of scratch memory."""
+    def keep(self, r: Number, row: str) -> None:
+        """The least pairs met so far are kept in order."""
         f, size = self.f, 2 * self.f.size
-        last = f.at("%scratch", self.k - 1, size)
-        kind = f"<{f.lanes} x {self.kind}>"
+        last = f.at(self.room, f.sub(self.k, 1), size)
 
-        def offer(row: str, i: Number) -> None:
+        def offer(i: Number, _: list[str]) -> None:
             pair = self.pair_of(row, i)
             most = f(f"load {self.pair}, ptr {last}, align 8")
             better = f(f"icmp ult {self.pair} {pair}, {most}")
             f.when(better, lambda: f.span(0, self.k, 1, sink, [(self.pair, pair)]))
 
         def sink(j: Number, carried: list[str]) -> list[str]:
-            p = f.at("%scratch", j, size)
+            p = f.at(self.room, j, size)
             here = f(f"load {self.pair}, ptr {p}, align 8")
             arguments = [(self.pair, here), (self.pair, carried[0])]
             less, more = [f.intrinsic(m, self.pair, self.pair, arguments) for m in ("umin", "umax")]
             f.do(f"store {self.pair} {less}, ptr {p}, align 8")
             return [more]
 
-        def vector(row: str, start: Number) -> None:
-            p = f.at(row, start, self.d.itemsize)
-            x = f(f"load {kind}, ptr {p}, align {self.d.itemsize}")
-            most = f(f"load {self.pair}, ptr {last}, align 8")
-            most = f(f"lshr {self.pair} {most}, {self.bits}")
-            most = f.splat(f(f"trunc {self.pair} {most} to {self.key}"))
-            fine = f(f"icmp ule {f.vector} {self.key_of(x, f.lanes)}, {most}")
-            some = f"llvm.vector.reduce.or.v{f.lanes}i1"
-            f.module.declarations.add(f"declare i1 @{some}({f.bits})")
-            f.when(
-                f(f"call i1 @{some}({f.bits} {fine})"),
-                lambda: f.span(0, f.lanes, 1, lambda i, _: offer(row, f.add(start, i))),
-            )
+        def vector(start: Number, _: list[str]) -> None:
+            most = f.splat(f.scalar(f.at(last, 1)))
+            fine = self.bits_of(f(f"icmp ule {f.vector} {self.vector(row, start)}, {most}"))
+            self.each_bit(fine, lambda lane: offer(f.add(start, lane), []))
 
-        def row(r: Number, p: str) -> None:
-            for j in range(self.k):
-                to = f.at("%scratch", j, size)
-                f.do(f"store {self.pair} -1, ptr {to}, align 8")
-            whole = self.n // f.lanes * f.lanes
-            f.span(0, whole, f.lanes, lambda i, _: vector(p, i))
-            f.span(whole, self.n, 1, lambda i, _: offer(p, i))
-            f.span(0, self.k, 1, lambda j, _: self.take(r, p, "%scratch", j))
+        def clear(j: Number, _: list[str]) -> None:
+            f.do(f"store {self.pair} -1, ptr {f.at(self.room, j, size)}, align 8")
 
-        self.each_row(row)
-        return size * self.k
+        f.span(0, self.k, 1, clear)
+        self.vectors(0, vector, offer)
+        f.span(0, self.k, 1, lambda j, _: self.take(r, row, self.room, j))
 
     def pair_of(self, row: str, i: Number) -> str:
         """The pair of an element."""
@@ -195,42 +221,36 @@ class Order:
             index = f(f"zext i64 {i} to {self.pair}")
         return f(f"or {self.pair} {f(f'shl {self.pair} {key}, {self.bits}')}, {index}")
 
-    def write_long(self) -> int:
-        """Pairs are sorted by digits; returns the bytes of scratch memory."""
-        f, size = self.f, 2 * self.f.size
-        passes = self.bits // 8
-        count_bytes = 4 * DIGITS * passes
-        pairs = f.at("%scratch", 16 + count_bytes, 1)
-        arrays = [pairs, f.at(pairs, self.n, size)]
-        self.counts = f.at("%scratch", 16, 1)
-        places = ["%scratch", f.at("%scratch", 8, 1)]  # of the arrays' addresses: from, and to
+    def by_digits(self, r: Number, row: str) -> str:
+        """Pairs are sorted by digits; returns where they are."""
+        f = self.f
+        counts = self.bits // 8 * DIGITS
+        self.counts = f.at(self.room, 16, 1)
+        first = f.at(self.room, 16 + 4 * counts, 1)
+        arrays = [first, f.at(first, self.n, 2 * f.size)]
+        places = [self.room, f.at(self.room, 8, 1)]  # of the arrays' addresses: from, and to
+        f.clear(self.counts, 4 * counts // f.size)
+        f.span(0, self.n, 1, lambda i, _: self.note(row, first, i))
+        for place, array in zip(places, arrays, strict=True):
+            f.do(f"store ptr {array}, ptr {place}, align 8")
+        for digit in range(self.bits // 8):
+            source, target = [f(f"load ptr, ptr {place}, align 8") for place in places]
+            counts_of = f.at(self.counts, DIGITS * digit, 4)
+            one = self.digit(self.load_pair(source, 0), digit)
+            some = f(f"load i32, ptr {f.at(counts_of, one, 4)}, align 4")
+            f.when(
+                f(f"icmp ne i32 {some}, {self.n}"),  # else all have the same digit
+                partial(self.distribute, source, target, counts_of, digit, places),
+            )
+        done = f(f"load ptr, ptr {places[0]}, align 8")
+        f.span(0, self.k, 1, lambda j, _: self.take(r, row, done, j))
+        return done
 
-        def row(r: Number, p: str) -> None:
-            f.module.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-            f.do(f"call void @llvm.memset.p0.i64(ptr {self.counts}, i8 0, i64 {count_bytes}, i1 0)")
-            f.span(0, self.n, 1, lambda i, _: self.note(p, arrays[0], i, passes))
-            for place, array in zip(places, arrays, strict=True):
-                f.do(f"store ptr {array}, ptr {place}, align 8")
-            for digit in range(passes):
-                source, target = [f(f"load ptr, ptr {place}, align 8") for place in places]
-                counts = f.at(self.counts, DIGITS * digit, 4)
-                first = self.digit(self.load_pair(source, 0), digit)
-                some = f(f"load i32, ptr {f.at(counts, first, 4)}, align 4")
-                f.when(
-                    f(f"icmp ne i32 {some}, {self.n}"),  # else all have the same digit
-                    partial(self.distribute, source, target, counts, digit, places),
-                )
-            done = f(f"load ptr, ptr {places[0]}, align 8")
-            f.span(0, self.k, 1, lambda j, _: self.take(r, p, done, j))
-
-        self.each_row(row)
-        return 16 + count_bytes + 2 * size * self.n
-
-    def note(self, row: str, pairs: str, i: Number, passes: int) -> None:
+    def note(self, row: str, pairs: str, i: Number) -> None:
         """Write the pair of an element, and count its digits."""
         f, both = self.f, self.pair_of(row, i)
         f.do(f"store {self.pair} {both}, ptr {f.at(pairs, i, 2 * f.size)}, align 8")
-        for digit in range(passes):
+        for digit in range(self.bits // 8):
             p = f.at(f.at(self.counts, DIGITS * digit, 4), self.digit(both, digit), 4)
             count = f(f"load i32, ptr {p}, align 4")
             f.do(f"store i32 {f(f'add i32 {count}, 1')}, ptr {p}, align 4")
@@ -278,18 +298,3 @@ class Order:
         index = f(f"and i64 {pair}, 4294967295") if self.pair == "i64" else ""
         index = index or f(f"trunc {self.pair} {pair} to i64")
         self.finish(r, row, str(j), index)
-
-
-def write(node: Node, width: int) -> list[Launch]:
-    """Ranked."""
-    order = Order(node, width)
-    if order.n <= SHORT:
-        scratch, each = order.write_short(), 1.0 + 0.06 * order.n
-    elif order.k <= FEW and 4 * order.k <= order.n:
-        scratch, each = order.write_few(), 0.2 + order.k**2 / order.n
-    else:
-        scratch, each = order.write_long(), 0.3 * order.bits
-    order.f.end()
-    cost = each * order.rows * order.n
-    operands = ((0, 0), (1, 0), (2, 0))
-    return [Launch(order.f.module.text(), operands, order.rows, scratch, cost=cost)]

@@ -51,7 +51,7 @@ F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together
 SCRATCH = 4 * FEW + 64  # bytes
 RANDOM = ("chances", "integers", "shuffle", "normals", "normal pairs", "uniforms", "waits")
-SCRATCHED = (*RANDOM, *tops.NAMES)  # loops that need it
+SCRATCHED = (*RANDOM, *tops.SORTS)  # loops that need it
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
 EXTREMES = {"max": "ge", "min": "le"}
 LOGS = "log sum"
@@ -475,7 +475,8 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     **dict.fromkeys(softmaxes.NAMES, softmaxes.text),
     **dict.fromkeys(norms.NAMES, norms.text),
     **dict.fromkeys(norm_gradients.NAMES, norm_gradients.text),
-    **dict.fromkeys(tops.NAMES, tops.text),
+    **dict.fromkeys(tops.TOPS, tops.text),
+    **dict.fromkeys(tops.SORTS, tops.sort_text),
     **dict.fromkeys(extremes.NAMES, extremes.text),
     ranks.NTH: lambda _, d, width: ranks.nth(d, width),
     ranks.MODE: lambda _, d, width: ranks.mode(d, width),

@@ -10,10 +10,10 @@ from rushlight.compiler.backends.llvm import (
     attention,
     bags,
     ctc,
-    order,
     recurrent,
     rows,
     serial,
+    tops,
 )
 from rushlight.compiler.backends.llvm.convolution import (
     batched,
@@ -91,7 +91,7 @@ WRITERS = {
     "CtcLosses": (ctc.fits, ctc.write),
     "CtcGradients": (ctc.fits, ctc.write),
     "BagMaxima": (bags.fits, bags.write),
-    "Ranked": (order.fits, order.write),
+    "Ranked": (tops.fits, tops.write),
     "PlaceRows": (rows.fits_place, rows.write_place),
     "Cumsum": (rows.fits_scan, rows.write_scan),
     "Cumprod": (rows.fits_scan, rows.write_scan),

@@ -40,8 +40,9 @@ class Code(Function):
         signature: str,
         d: np.dtype[Any],
         linkage: str = "private",
+        result: str = "void",
     ) -> None:
-        super().__init__(module, name, signature, linkage=linkage)
+        super().__init__(module, name, signature, result, linkage)
         self.dtype, self.size = d, d.itemsize
         self.element = scalar_type(d)
         self.lanes = module.width // (8 * d.itemsize)
@@ -180,6 +181,29 @@ class Code(Function):
             self(f"phi {kind} [ {first}, %{before} ], [ {value}, %{last} ]")
             for (kind, first), value in zip(carried, new, strict=True)
         ]
+
+    def repeat(
+        self,
+        carried: Sequence[tuple[str, str]],
+        test: Callable[[list[str]], str],
+        body: Callable[[list[str]], Sequence[Number]],
+    ) -> list[str]:
+        """``while test(carried): carried = body(carried)``; ``carried``: (type, first value)."""
+        head, inside, done = [self.name_of(k) for k in "LID"]
+        before = self.block
+        self.do(f"br label %{head}")
+        self.label(head)
+        phis: list[Any] = []
+        self.here.append(phis)
+        names = ["%" + self.name_of("p") for _ in carried]
+        self.do(f"br i1 {test(names)}, label %{inside}, label %{done}")
+        self.label(inside)
+        new = body(names)
+        self.do(f"br label %{head}, !llvm.loop !0")
+        for name, (kind, first), value in zip(names, carried, new, strict=True):
+            phis.append(f"  {name} = phi {kind} [ {first}, %{before} ], [ {value}, %{self.block} ]")
+        self.label(done)
+        return names
 
     def call(self, function: str | Sized, *arguments: Number) -> None:
         """Call a function of the module."""

@@ -51,7 +51,7 @@ from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import Explained
 from rushlight.ops.arithmetic import Pow
 from rushlight.ops.copy import Cast, Copy, Fill
-from rushlight.ops.random import Draw, Normal
+from rushlight.ops.random import Draw, Normal, NormalPairs
 from rushlight.ops.view import Permute, owner
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -486,9 +486,7 @@ class Trace(Values):
     ) -> Value:
         """The content of x after ``op_``: the op's own result, converted to x's dtype."""
         d = x.dtype
-        if isinstance(op, Normal) and not x.flags.c_contiguous:
-            self.failure = "it draws normal values into memory with gaps, which come in pairs"
-        elif isinstance(op, Draw) and not x.flags.c_contiguous:
+        if isinstance(op, Draw) and not x.flags.c_contiguous:
             return self._drawn(op, x, params)
         self._check_order(op, x)
         if isinstance(op, Elementwise) and type(op).store in (Op.store, Elementwise.store):
@@ -511,6 +509,10 @@ class Trace(Values):
 
     def _drawn(self, op: Op, x: Any, params: dict[str, Any]) -> Value:
         """Draws for an array, in the order of its elements in memory."""
+        if isinstance(op, Normal):
+            if x.__class__ is DeviceArray:
+                self.failure = "a GPU's normal values go into memory with gaps, or turned"
+            op = NormalPairs.instance
         dims = tuple(sampling.memory_order(x))
         like = np.zeros([x.shape[d] for d in dims], x.dtype)
         turned = [self.graph.value(like.shape, x.dtype) for _ in range(2)]

@@ -111,6 +111,15 @@ class Normal(Draw):
         return sampling.normal(engine, x.size, x.dtype, mean, std, x.flags.c_contiguous, x)
 
 
+class NormalPairs(Draw):
+    """Normal values in pairs, however many: as for memory that does not lie row by row."""
+
+    label = "Normal"
+
+    def values(self, x, engine, mean, std):
+        return sampling.normal(engine, x.size, x.dtype, mean, std, False, x)
+
+
 class Random(Draw):
     """Integers on [low, high), or all that the dtype holds exactly when ``high`` is None."""
 

@@ -257,8 +257,19 @@ def test_draws_go_through_memory_in_order():
         turned = F.dropout(x.t(), 0.4).t()
         return [rl.bernoulli(turned.sigmoid()), turned.uniform_()]
 
-    for f in (written, drawn):
+    def normals(x):
+        columns, gaps = x.t(), rl.zeros(9, 8)
+        gaps[:, ::2].normal_(1, 2)
+        return [rl.randn_like(columns), rl.randn_like(columns.exp(), dtype=rl.float64), gaps]
+
+    def latent(x):  # of several samples of one code: the samples come first, and are turned back
+        mu = x.repeat(2, 3, 1, 1).permute(2, 0, 1, 3)
+        return [mu + rl.randn_like(mu)]
+
+    for f in (written, drawn, normals, latent):
         agree(f, x)
+    for f in (normals, latent):
+        agree(f, rl.arange(35.0).view(5, 7))
     v, w = [Value(n, (3, 3), dtypes.float32) for n in range(2)]
     for op, params in ((Normal, {"mean": 0.0, "std": 1.0}), (Uniform, {"low": 0.0, "high": 1.0})):
         node = Node(op.instance, [v], {"engine": engine_of(None), **params}, [w])

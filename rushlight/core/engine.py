@@ -190,7 +190,7 @@ def run_special(node: Node, g: Any, needed: Any) -> list[Any]:
         for hook in list(node.post_hooks.values()):
             r = hook(tuple(out), given)
             if r is not None:
-                out = list(r) if isinstance(r, (tuple, list)) else [r]
+                out = list(expect_answer(hook, r, out))
     if modes.anomaly and modes.check_nan:
         for i, r in enumerate(out):
             if isinstance(r, Tensor) and has_nan(r._array):
@@ -269,8 +269,38 @@ def run_pre_hooks(node: Node, gs: tuple[Any, ...]) -> tuple[Any, ...]:
     for hook in list((node.pre_hooks or {}).values()):
         r = hook(gs)
         if r is not None:
-            gs = r if isinstance(r, tuple) else (r,)
+            gs = expect_answer(hook, r, gs)
     return gs
+
+
+def expect_answer(hook: Any, answer: Any, gs: Any) -> tuple[Any, ...]:
+    """What a node's hook returned in the place of gradients: as many, of the same shapes."""
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if not isinstance(answer, tuple):
+        raise TypeError(
+            f"expected tuple, but hook returned '{type(answer).__name__}': {name} must return None "
+            f"or a tuple of {len(gs)}."
+        )
+    if len(answer) != len(gs):
+        raise GraphError(
+            f"hook '{name}' has returned an incorrect number of values (got {len(answer)}, but "
+            f"expected {len(gs)})"
+        )
+    for r, g in zip(answer, gs, strict=True):
+        if r is None:
+            continue
+        if not isinstance(r, Tensor):
+            raise TypeError(f"expected Variable, but hook returned '{type(r).__name__}'")
+        if g is None:
+            raise GraphError(
+                f"can't replace a None gradient with a non-None value, as hook '{name}' does"
+            )
+        if r._array.shape != g._array.shape:
+            raise ShapeError(
+                f"hook '{name}' has changed the size of value from {g._array.shape} to "
+                f"{r._array.shape}; it must keep each gradient's shape."
+            )
+    return answer
 
 
 def zero_like_spec(spec: Any, other: Tensor | None) -> Tensor | None:

@@ -48,6 +48,8 @@ class Multinomial(Distribution):
                 "Multinomial: total_count must be an int; inhomogeneous total_count is not "
                 "supported."
             )
+        if total_count < 0:
+            raise ValueError(f"Multinomial: total_count is {total_count}; it must be at least 0.")
         self.total_count = total_count
         self._categorical = Categorical(probs=probs, logits=logits)
         batch, event = self._categorical.batch_shape, self._categorical.param_shape[-1:]

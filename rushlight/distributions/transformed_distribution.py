@@ -121,9 +121,10 @@ class TransformedDistribution(Distribution):
         return sign * (share - 0.5) + 0.5
 
     def cdf(self, value: Tensor) -> Tensor:
+        value = self._backward(value)
         if self._validate_args:
-            self._validate_sample(value)
-        return self._turned(self.base_dist.cdf(self._backward(value)))
+            self.base_dist._validate_sample(value)  # which ends of the support turn into may be in
+        return self._turned(self.base_dist.cdf(value))
 
     def icdf(self, value: Tensor) -> Tensor:
         return self._forward(self.base_dist.icdf(self._turned(value)))

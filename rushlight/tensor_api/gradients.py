@@ -116,7 +116,13 @@ def batched(
     materialize: bool,
 ) -> tuple[Any, ...]:
     """One pass per entry of the gradients' leading dim."""
-    n = next(g for g in given if g is not None)._array.shape[0]
+    sizes = {g._array.shape[:1] for g in given if g is not None}
+    if len(sizes) != 1 or not all(sizes):
+        raise ValueError(
+            "grad: with is_grads_batched=True the first dim of each grad_output is the batch, but "
+            f"their first dims are {sorted(sizes)}; give tensors of equal length."
+        )
+    n = sizes.pop()[0]
     rows = []
     for i in range(n):
         one = [None if g is None else g[i] for g in given]

@@ -67,3 +67,57 @@ def test_flags_of_computed_tensors_stay(lib, value):
     with pytest.raises(RuntimeError, match="leaf variables"):
         y.requires_grad = value
     assert y.requires_grad_().requires_grad
+
+
+WRONG_ANSWERS = {
+    "one of two": (lambda a, b: (a,), RuntimeError, "incorrect number of values"),
+    "no tuple": (lambda a, b: a, TypeError, "expected tuple"),
+    "a list": (lambda a, b: [a, b], TypeError, "expected tuple"),
+    "a number": (lambda a, b: (a, 3), TypeError, "expected Variable"),
+    "another size": (lambda a, b: (a[:1], b), RuntimeError, "changed the size of value"),
+}
+
+
+@pytest.mark.parametrize("answer, kind, words", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+def test_hooks_of_nodes_answer_with_as_many_gradients(lib, answer, kind, words):
+    x, z = [lib.ones(3, requires_grad=True) for _ in range(2)]
+    y = x * z
+    handle = y.grad_fn.register_hook(lambda before, after: answer(*before))
+    with pytest.raises(kind, match=words):
+        y.sum().backward()
+    handle.remove()
+    y = x * z
+    y.grad_fn.register_hook(lambda before, after: (before[0] * 3, None))
+    y.sum().backward()
+    assert x.grad.tolist() == [3.0] * 3 and z.grad is None
+
+
+@pytest.mark.parametrize(
+    "answer, kind, words",
+    [
+        (lambda g: (g, g), RuntimeError, "incorrect number of values"),
+        (lambda g: g, TypeError, "expected tuple"),
+        (lambda g: (3,), TypeError, "expected Variable"),
+        (lambda g: (g[:1],), RuntimeError, "changed the size of value"),
+    ],
+)
+def test_hooks_before_nodes_answer_with_as_many_gradients(lib, answer, kind, words):
+    x = lib.ones(3, requires_grad=True)
+    y = x * 2
+    handle = y.grad_fn.register_prehook(lambda gs: answer(*gs))
+    with pytest.raises(kind, match=words):
+        y.sum().backward()
+    handle.remove()
+    y = x * 2
+    y.grad_fn.register_prehook(lambda gs: (gs[0] * 3,))
+    y.sum().backward()
+    assert x.grad.tolist() == [6.0] * 3
+
+
+def test_batches_of_gradients_have_a_first_dim(lib):
+    x = lib.ones(3, requires_grad=True)
+    for given in (None, lib.ones(())):
+        with pytest.raises((ValueError, IndexError)):
+            lib.autograd.grad(x.sum(), x, given, is_grads_batched=True)
+    with pytest.raises(ValueError):
+        lib.autograd.grad([x.sum(), x.prod()], x, [lib.ones(2), lib.ones(3)], is_grads_batched=True)

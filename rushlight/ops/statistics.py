@@ -9,6 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.native import LEAST, kernels, widened
+from rushlight.core.op import Op
 from rushlight.core.reduction import Reduction
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
@@ -225,3 +226,12 @@ def vector_norm_gradient(g: Tensor, x: Tensor, norm: Tensor, dim: Any, ord: floa
     if ord < 2:
         return x.sgn() * size ** (ord - 1) * scale
     return x * size ** (ord - 2) * scale
+
+
+class Hash(Op):
+    """Exclusive or over ``dim`` of the bits of elements, as float64 or int64; uint64."""
+
+    def eager(self, xp, input, *, dim, keepdim):
+        wide = dtypes.float64 if input.dtype in dtypes.FLOATING_TYPES else dtypes.int64
+        bits = np.ascontiguousarray(input.astype(wide)).view(np.uint64).reshape(input.shape)
+        return np.asarray(np.bitwise_xor.reduce(bits, axis=dim, keepdims=keepdim))

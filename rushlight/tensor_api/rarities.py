@@ -13,8 +13,9 @@ from rushlight.absent import Absent
 from rushlight.core.binds import with_array
 from rushlight.core.device_array import beside, host
 from rushlight.core.overrides import AskNoArguments, AskNobody, dispatch, meet, overrides
-from rushlight.core.tensor import KNOWN_KINDS, Tensor, instance, value_needed, wrap
+from rushlight.core.tensor import KNOWN_KINDS, Tensor, instance, wrap
 from rushlight.errors import NotSupportedError, warn_user
+from rushlight.ops.statistics import Hash
 from rushlight.tensor_api._common import (
     expect_tensor,
     finish,
@@ -73,11 +74,7 @@ def hash_tensor(
             f"hash_tensor: Expected reduction dim {empty[0]} to have non-zero size; the shape is "
             f"{tuple(input._array.shape)}."
         )
-    value_needed("hash_tensor", input)
-    wide = dtypes.float64 if d in dtypes.FLOATING_TYPES else dtypes.int64
-    bits = host(input).astype(wide, order="C").view(np.uint64)
-    found = np.bitwise_xor.reduce(bits, axis=dims, keepdims=keepdim)
-    return stored_exactly(beside(input, np.asarray(found)), out)
+    return stored_exactly(Hash.bind(input, dim=dims, keepdim=keepdim), out)
 
 
 def _assert(condition: Any, message: str) -> Any:

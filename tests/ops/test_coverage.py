@@ -33,7 +33,7 @@ WITHOUT_SAMPLES = {
         set_printoptions set_rng_state set_warn_always use_deterministic_algorithms
         is_anomaly_enabled is_anomaly_check_nan_enabled
         is_deterministic_algorithms_warn_only_enabled is_inference set_flush_denormal save
-        load get_file_path get_device_module
+        load get_file_path get_device_module thread_safe_generator
     """,
     "inner spellings of what is tested under its public name": """
         eig feature_alpha_dropout_ feature_dropout feature_dropout_ lstsq lu matrix_rank

@@ -28,6 +28,8 @@ op("argmax argmin", S(T(2, 3, distinct=True)), S(T(2, 3, distinct=True), 1),
    errors=[S(T(2, 3), 2), S(T(0)), S(B(2))], grad=False)
 op("any all", S(B(2, 3)), S(B(2, 3), 0), S(B(2, 3), -1, True), S(T(2, 3)), S(B(0)),
    S(B(2, 3, 2), (0, 1)), errors=[S(B(2, 3), 2)], grad=False)
+op("hash_tensor", S(T(2, 3)), S(T(2, 3), 1), S(T(2, 3), (0, 1), keepdim=True), S(I(4, high=9)),
+   S(T(2, 0), 0), S(T()), errors=[S(T(0)), S(T(2, 0), 1), S(T(2), mode=1), S(T(2), 2)], grad=False)
 op("count_nonzero", S(B(2, 3)), S(B(2, 3), 0), S(T(2, 3)), grad=False)
 op("std var", S(T(2, 3)), S(T(2, 3), 1), S(T(2, 3), 0, True), S(T(2, 3), 1, keepdim=True),
    S(T(2, 3), unbiased=False), S(T(2, 3), correction=0), S(T(2, 3), dim=(0, 1), correction=2),

@@ -148,7 +148,8 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
             "It is not possible to get the gradient edge for a Tensor that does not require "
             "gradients; call requires_grad_() before computing with it."
         )
-    place = GradientEdge(tensor.grad_fn or edge(tensor), getattr(tensor.grad_fn, "index", 0))
+    place = GradientEdge(tensor.grad_fn or edge(tensor), tensor.output_nr)
+    place.position = edge(tensor)
     place.spec = tensor._array.shape, tensor._array.dtype
     return place
 

@@ -142,8 +142,9 @@ def attach(n: Node, out: Any) -> None:
 
 def known_as(name: str, out: Tensor) -> Tensor:
     """``out``, whose node users see as ``name``: several operations here, one in PyTorch."""
-    if out._node is not None:
-        out._node.called = name
+    node = out._node
+    if node is not None:
+        (node.edges[0] if node._is_output else node).called = name
     return out
 
 

@@ -353,7 +353,7 @@ def start(tensors: Sequence[Any], grads: Sequence[Any]) -> tuple[list[Any], list
     roots, gs = [], []
     for i, (t, g) in enumerate(zip(tensors, grads, strict=True)):
         if isinstance(t, GradientEdge):
-            roots.append(t.node)
+            roots.append(t.place)
             gs.append(initial_gradient_there(t, g))
             continue
         e = edge(t)

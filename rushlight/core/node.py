@@ -109,8 +109,9 @@ class Node:
             place = self.saved_places().get(wanted)
             if place is not None and self.saved[place] is not None:
                 return self.fetch(place) if raw == "_" else SavedTensor(self, place)
-            if raw == "_" and self.params is not None and wanted in self.params:
-                return self.params[wanted]
+            told = {} if self.op is None else self.op.told(self)
+            if raw == "_" and wanted in told:
+                return told[wanted]
         raise AttributeError(
             f"'{self.name()}' object has no attribute {name!r}", name=name, obj=self
         )
@@ -118,7 +119,8 @@ class Node:
     def __dir__(self) -> list[str]:
         found = [n for n, i in self.saved_places().items() if self.saved[i] is not None]
         raw = [f"_raw_saved_{n}" for n in found]
-        return [*super().__dir__(), *[f"_saved_{n}" for n in (*found, *(self.params or {}))], *raw]
+        found += [] if self.op is None else self.op.told(self)
+        return [*super().__dir__(), *[f"_saved_{n}" for n in found], *raw]
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -138,9 +140,8 @@ class Node:
         """The gradients of the inputs, in the order of ``next_functions``, given those of the
         outputs: for programs that walk through the graph by themselves.
         """
-        node = self.edges[0] if self._is_output else self
-        found = node.backward(grads[0] if node.out_specs is None else list(grads))
-        order = () if node.op is None else node.op.edge_order
+        found = self.backward(grads[0] if self.out_specs is None else list(grads))
+        order = () if self.op is None else self.op.edge_order
         found = [found[i] for i in order] or found
         return found[0] if len(found) == 1 else tuple(found)
 
@@ -354,7 +355,7 @@ def _describe_edge(e: Any) -> tuple[Any, int]:
         return None, 0
     if not e._is_node:
         return AccumulateGrad(e), 0
-    return (e.edges[0].shown(), e.index) if isinstance(e, Output) else (e.shown(), 0)
+    return e.shown(), e.index if isinstance(e, Output) else 0
 
 
 class _Place(NamedTuple):
@@ -369,6 +370,12 @@ class GradientEdge(_Place):
     """
 
     spec: Any = None  # shape and dtype of the tensor, where known
+    position: Any = None  # which ``backward`` knows it by, where that is not its node
+
+    @property
+    def place(self) -> Any:
+        """What ``backward`` knows it by."""
+        return self.node if self.position is None else self.position
 
 
 class RemovableHandle:
@@ -421,24 +428,10 @@ class Output(Node):
     _is_output = True
     index: int
 
-    @property
-    def next_functions(self) -> tuple[Any, ...]:
+    def shown(self) -> Node:
+        """The node itself: users see one for all outputs."""
         node: Node = self.edges[0]
-        return node.next_functions
-
-    def name(self) -> str:
-        node: Node = self.edges[0]
-        return self.called or node.name()
-
-    @property
-    def home(self) -> str:  # type: ignore[override]
-        node: Node = self.edges[0]
-        return node.home
-
-    @property
-    def ctx(self) -> Any:
-        """The context of a custom Function's node."""
-        return getattr(self.edges[0], "ctx", None)
+        return node.shown()
 
 
 def output_of(node: Node, index: int) -> Output:

@@ -71,6 +71,7 @@ class Op:
     # for each output, the input whose order in memory a kernel gives it; none: rows in order
     laid_out_as: tuple[int, ...] = ()
     anywhere = False  # whether ``eager`` takes arrays of any device
+    tells_size = False  # whether nodes tell the first input's size, where the gradient needs it
     keeps_order = False  # results lie in memory as the first input does, see `eager_in_order`
 
     bind: ClassVar[Callable[..., Any]]
@@ -204,6 +205,11 @@ class Op:
     def name_of(self, node: Any) -> str:
         """How this node is called."""
         return self.node_name(node.params, node.specs)
+
+    def told(self, node: Any) -> dict[str, Any]:
+        """What nodes show as ``_saved_...`` beside the values that were saved."""
+        size = {"self_sym_sizes": node.specs[0][0]} if self.tells_size and node.specs else {}
+        return {**(node.params or {}), **size}
 
     def make_bind(self) -> Callable[..., Any]:
         """The function that applies the op."""

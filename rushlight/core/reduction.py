@@ -20,6 +20,7 @@ class Reduction(Op, abstract=True):
     ``reducer(x, axis, dtype, out, keepdims)`` is the NumPy reduction for dtypes in ``fast``.
     """
 
+    tells_size = True
     reducer: Any = None
     fast: frozenset[Any] = FLOATS
 

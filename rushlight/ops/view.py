@@ -63,6 +63,7 @@ class Movement(View, abstract=True):
     """A view op with the general gradient: embed."""
 
     overlaps = False
+    tells_size = True
 
     def grad(self, g, input_spec, params):
         return Embed.bind(g, shape=input_spec[0], chain=((self, params),), overlaps=self.overlaps)
@@ -144,6 +145,21 @@ class BasicIndex(Movement):
 
     def eager(self, xp, input, *, index):
         return input[index]
+
+    def told(self, node):
+        found = super().told(node)
+        index, size = found.pop("index"), found["self_sym_sizes"]
+        if Ellipsis in index:
+            at, rest = index.index(Ellipsis), len(size) - len(index) + 1
+            index = (*index[:at], *[slice(None)] * rest, *index[at + 1 :])
+        places = [(d, i) for d, i in enumerate(index) if i != slice(None)]
+        if len(places) != 1 or places[0][1] is None:
+            return found
+        ((dim, i),) = places
+        if isinstance(i, slice):
+            names = ("start", "end", "step")
+            return {**found, "dim": dim, **dict(zip(names, i.indices(size[dim]), strict=True))}
+        return {**found, "dim": dim, "index": i}
 
     def backward_name(self, params):
         """torch takes one index after the other, but whole dims only alone."""
@@ -357,6 +373,13 @@ class Split(View):
 
     def grad(self, g, dim):
         return Cat.bind(*g, dim=dim)
+
+    def told(self, node):
+        shapes, dim = [shape for shape, _ in node.out_specs], node.params["dim"]
+        sizes = [shape[dim] for shape in shapes]
+        whole = (*shapes[0][:dim], sum(sizes), *shapes[0][dim + 1 :])
+        size = {"split_size": sizes[0]} if node.called is None else {"split_sizes": tuple(sizes)}
+        return {"dim": dim, "self_sym_sizes": whole, **size}
 
 
 class SplitPick(Movement):

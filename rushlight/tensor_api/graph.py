@@ -20,7 +20,7 @@ def positions(inputs: Any) -> list[Any]:
     found = []
     for t in inputs:
         if isinstance(t, GradientEdge):
-            found.append(t.node)
+            found.append(t.place)
             continue
         if not t.requires_grad:
             raise GraphError(
@@ -230,6 +230,6 @@ def _note_grad(leaf: Tensor, replaces: bool = False) -> None:
 methods(
     grad=property(_get_grad, _set_grad, _del_grad, doc="The accumulated gradient, or None."),
     output_nr=property(
-        lambda self: getattr(self.grad_fn, "index", 0), doc="Which output of its node it is."
+        lambda self: getattr(edge(self), "index", 0), doc="Which output of its node it is."
     ),
 )

@@ -98,6 +98,56 @@ def test_saved_values_are_attributes_of_the_node(lib):
 
 
 @LIBRARIES
+def test_nodes_tell_sizes_and_places(lib):
+    """Programs that prune or visualise networks read them."""
+    x = lib.zeros(2, 6, 4, requires_grad=True)
+    size = (2, 6, 4)
+    for made, facts in [
+        (x.view(2, 24), {}),
+        (x.flatten(1), {}),
+        (x.sum(1), {"dim": (1,), "keepdim": False}),
+        (x.mean((1, 2), True), {"dim": (1, 2), "keepdim": True}),
+        (x[:, 1:5:2], {"dim": 1, "start": 1, "end": 5, "step": 2}),
+        (x[..., :3], {"dim": 2, "start": 0, "end": 3}),
+        (x[..., 1], {"dim": 2, "index": 1}),
+        (x.sin(), None),
+        (x.narrow(1, 2, 3), {"dim": 1, "start": 2, "end": 5, "step": 1}),
+        (x[:, 3], {"dim": 1, "index": 3}),
+        (x.select(2, 1), {"dim": 2, "index": 1}),
+        (x.split((2, 4), 1)[1], {"dim": 1, "split_sizes": (2, 4)}),
+        (x.split(4, 1)[0], {"dim": 1, "split_size": 4}),
+        (x.chunk(3, 1)[0], {"dim": 1, "split_size": 2}),
+    ]:
+        node = made.grad_fn
+        if facts is None:
+            assert not hasattr(node, "_saved_self_sym_sizes")
+            continue
+        for name, value in {"self_sym_sizes": size, **facts}.items():
+            assert getattr(node, f"_saved_{name}") == value
+            assert f"_saved_{name}" in dir(node)
+    assert x[:, :1].expand(2, 6, 4).grad_fn._saved_self_sym_sizes == (2, 1, 4)
+
+
+@LIBRARIES
+def test_outputs_of_an_operation_have_one_node(lib):
+    x = lib.arange(12.0).view(2, 6).requires_grad_()
+    a, b = x.split((2, 4), 1)
+    node, seen = a.grad_fn, []
+    assert node is b.grad_fn and node.name() == "SplitWithSizesBackward0"
+    assert (b + 1).grad_fn.next_functions[0] == (node, 1)
+    assert a.output_nr == 0 and b.output_nr == 1
+    place = lib.autograd.graph.get_gradient_edge(b)
+    assert place.node is node and place.output_nr == 1
+    node.register_hook(lambda inputs, outputs: seen.append((len(inputs), len(outputs))))
+    loss = (b * b).sum()
+    assert lib.autograd.grad(loss, place, retain_graph=True)[0].equal(2 * b)
+    loss.backward()
+    assert seen[-1] == (1, 2)
+    q, r = lib.linalg.qr(x @ x.T)
+    assert q.grad_fn is r.grad_fn
+
+
+@LIBRARIES
 def test_saved_values_are_packed_in_the_order_of_the_rules(lib):
     a, b = lib.ones(1, requires_grad=True), lib.full((1,), 2.0, requires_grad=True)
     seen = []

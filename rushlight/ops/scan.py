@@ -92,8 +92,8 @@ def triangle(n: int, d: Any) -> Any:
 
 
 class Running(Op, abstract=True):
-    """What carries a value along a dim: kernels do so in the input's dtype, which is exact enough
-    for short rows only.
+    """What carries a value along a dim. A kernel, which is made for one shape, pays for short rows;
+    long ones have a loop for all shapes that is as fast.
     """
 
     compiled = True

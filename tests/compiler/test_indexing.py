@@ -314,6 +314,23 @@ def test_running_sums_and_products(shape, dim):
     check(b)
 
 
+@pytest.mark.parametrize("shape, dim", [((50_000,), 0), ((9_000, 40), 0), ((3, 9_000, 5), 1)])
+def test_long_running_sums_keep_their_digits(shape, dim):
+    """Carried in float32, the last of 50,000 would be off by more than 1e-6 of it."""
+    x = rl.from_numpy(np.random.default_rng(0).random(shape, np.float32))
+
+    @rl.compile(fullgraph=True)
+    def step(x):
+        return x.cumsum(dim), (1 + x / 9_000).cumprod(dim)
+
+    for _ in range(3):
+        sums, products = step(x)
+    exact = x.double().cumsum(dim)
+    assert (abs(sums - exact) / exact).max() <= 1e-7
+    exact = (1 + x / 9_000).double().cumprod(dim)
+    assert (abs(products - exact) / exact).max() <= 1e-7
+
+
 def test_running_logarithms_of_infinities():
     inf, nan = np.inf, np.nan
     for values in ([-inf, -inf, 1, 2, inf, 3, inf, -inf], [-inf, -1e3, nan, inf], [0, -1e4, 1e4]):

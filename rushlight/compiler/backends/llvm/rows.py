@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.math import Vectors
 from rushlight.compiler.backends.llvm.ir.text import mangled, scalar_type
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.graph import Node, Value
@@ -79,6 +80,14 @@ class Rows:
             f.do(f"store {f.element} {x}, ptr {p}, align {f.size}")
         else:
             f.store(p, x, lanes)
+
+    def vectors(self) -> Vectors:
+        """What writes operations on them here."""
+        return Vectors(self.f, 0 if self.single else self.f.lanes, self.f.here)
+
+    def cast(self, x: str, a: np.dtype[Any], d: np.dtype[Any]) -> str:
+        """Conversion between dtypes."""
+        return x if a == d else self.vectors().cast(x, a, d)
 
     def binary(self, op: str, a: str, b: str) -> str:
         """Two vectors, or elements, combined: "add", "mul", "max" or "min" (NaN wins)."""
@@ -157,13 +166,16 @@ def fits_scan(node: Node) -> bool:
 
 
 def write_scan(node: Node, width: int) -> list[Launch]:
-    """Cumsum and Cumprod along a dim: each row is combined with the one before it."""
+    """Cumsum and Cumprod along a dim: each row is combined with the one before it. Those of float32
+    are carried in float64, so that long runs keep their digits.
+    """
     x, dim = node.inputs[0], node.params["dim"] % len(node.inputs[0].shape)
     n, d = x.shape[dim], math.prod(x.shape[dim + 1 :])
     op = "add" if type(node.op).__name__ == "Cumsum" else "mul"
     back = node.params.get("reverse", False)
     rows = Rows(width, x.dtype, math.prod(x.shape[:dim]), d)
     f = rows.f
+    carried = np.dtype(np.float64) if x.dtype in FLOATS else x.dtype
     source, target = f.operand(0), f.operand(1)
 
     def unit(matrix: Number) -> None:
@@ -171,19 +183,24 @@ def write_scan(node: Node, width: int) -> list[Launch]:
         p, q = f.at(source, start), f.at(target, start)
 
         def column(c: Number, lanes: int) -> None:
+            def load(here: Number) -> str:
+                return rows.cast(rows.load(f.at(p, here), lanes), x.dtype, carried)
+
+            def store(here: Number, total: str) -> None:
+                rows.store(f.at(q, here), rows.cast(total, carried, x.dtype), lanes)
+
             def row(i: Number, totals: list[str]) -> list[str]:
                 if back:
                     i = f.add(f.mul(i, -1), n - 1)
                 here = f.add(f.mul(i, d), c)
-                total = rows.binary(op, totals[0], rows.load(f.at(p, here), lanes))
-                rows.store(f.at(q, here), total, lanes)
+                total = rows.vectors().apply(op, carried, [totals[0], load(here)], [carried] * 2)
+                store(here, total)
                 return [total]
 
-            first = f.mul(n - 1 if back else 0, d)
-            total = rows.load(f.at(p, f.add(first, c)), lanes)
-            rows.store(f.at(q, f.add(first, c)), total, lanes)
-            kind = f.element if rows.single else f.vector
-            f.span(1, n, 1, row, [(kind, total)])
+            first = f.add(f.mul(n - 1 if back else 0, d), c)
+            total = load(first)
+            store(first, total)
+            f.span(1, n, 1, row, [(rows.vectors().type(carried), total)])
 
         rows.each_vector(column)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import rushlight as rl
 from rushlight import nn
-from tests.compiler.fuzz.program import HEAD, Program, jittered
+from tests.compiler.fuzz.program import HEAD, Program
 
 ERRORS = (RuntimeError, IndexError, ValueError, TypeError, NotImplementedError, AssertionError)
 Facts = dict[str, Any]  # a name and its array, dtype included; None for a missing gradient
@@ -34,9 +34,7 @@ def identity(f: Any) -> Any:
     return f
 
 
-def observe(
-    program: Program, wrap: Callable[[Any], Any] = identity, jitter: float = 0.0
-) -> Observation:
+def observe(program: Program, wrap: Callable[[Any], Any] = identity) -> Observation:
     """Run it; ``wrap`` makes the step what is called."""
     seen, names = Observation(), {}
     held: list[tuple[str, Any, np.ndarray]] = []
@@ -47,15 +45,12 @@ def observe(
             exec(HEAD, names)
             for line in program.setup:
                 exec(line.text, names)
-            if jitter:
-                for t in tensors_of(names).values():
-                    t.data.copy_(rl.from_numpy(jittered(t.detach().numpy(), jitter)))
             exec(program.step(), names)
             step = seen.compiled = wrap(names["step"])
             for k, call in enumerate(program.calls):
                 for line in call.before:
                     exec(line.text, names)
-                arguments = [rl.from_numpy(a) for a in program.data(k, jitter)]
+                arguments = [rl.from_numpy(a) for a in program.data(k)]
                 results = step(*arguments)
                 seen.arguments = arguments
                 seen.calls.append(facts(program, names, arguments, results))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -113,16 +112,7 @@ class Program:
         returns = tuple([n for n in self.returns if n not in gone])
         return Program(self.seed, setup, inputs, body, returns, calls)
 
-    def data(self, call: int, jitter: float = 0.0) -> list[np.ndarray]:
+    def data(self, call: int) -> list[np.ndarray]:
         """The arguments' arrays of a call."""
         r = np.random.default_rng((self.seed, call))
-        arrays = [i.values(r, self.calls[call].batch) for i in self.inputs]
-        return [jittered(a, jitter) for a in arrays]
-
-
-def jittered(a: np.ndarray, jitter: float) -> np.ndarray:
-    """Floats moved in their last digits."""
-    if not jitter or a.dtype.kind != "f":
-        return a
-    moved: Any = a + jitter * np.finfo(a.dtype).eps * (1 + np.abs(a))
-    return np.asarray(moved).astype(a.dtype)
+        return [i.values(r, self.calls[call].batch) for i in self.inputs]

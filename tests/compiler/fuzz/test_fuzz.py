@@ -13,7 +13,8 @@ import rushlight as rl
 from rushlight.compiler.backends.llvm import canonical
 from rushlight.compiler.backends.llvm.ir import math
 from rushlight.ops import arithmetic
-from tests.compiler.fuzz.compare import ROUNDED, check, difference
+from tests.compiler.fuzz.compare import check, difference, observed_exactly
+from tests.compiler.fuzz.exact import OVERFLOWED, ROUNDED
 from tests.compiler.fuzz.growth import generate
 from tests.compiler.fuzz.observe import observe
 from tests.compiler.fuzz.program import Call, Input, Line, Program
@@ -114,6 +115,52 @@ def test_rounding_explains_little_gradients_where_there_should_be_none(gap, reas
     got.calls[2]["p0.grad"] = expected.calls[2]["p0.grad"] + gap
     found = difference(ZERO, expected, got, 8e-2)
     assert found is not None and found.reason == reason
+
+
+SUMS = Program(
+    1,
+    setup=(Line("b0 = torch.tensor([[1.39, -1.11, -0.28], [0.5, 0.25, -0.75]])", ("b0",)),),
+    body=(Line("v0 = b0.sum(1) != 0", ("v0",)),),
+    returns=("v0",),
+)
+
+
+@pytest.mark.parametrize("at, reason", [(0, ROUNDED), (1, None)])
+def test_rounding_explains_truths_that_the_order_of_a_sum_decides(at, reason):
+    """In float32 the first row adds up to 0 or nearly so, as it is taken; the second to 0."""
+    expected, got = observe(SUMS), observe(SUMS)
+    values = expected.calls[2]["result 0"]
+    got.calls[2]["result 0"] = np.where(np.arange(2) == at, ~values, values)
+    found = difference(SUMS, expected, got, 2e-4)
+    assert found is not None and found.reason == reason
+
+
+@pytest.mark.parametrize("text, reason", [("b0 * 1e20", OVERFLOWED), ("b0 / 0", None)])
+def test_infinity_may_become_nan_only_where_numbers_are_too_large(text, reason):
+    made = Line(f"v0 = ({text}).square().sum()", ("v0",))
+    program = replace(SUMS, body=(made,))
+    expected, got = observe(program), observe(program, rl.compile)
+    assert np.isinf(expected.calls[2]["result 0"])
+    got.calls[2]["result 0"] = np.float32(np.nan)
+    found = difference(program, expected, got, 2e-4)
+    assert found is not None and found.reason == reason
+
+
+def test_noise_leaves_what_is_chosen_as_it_is():
+    """Else a maximum would equal no element, and its gradient would be nowhere."""
+    program = replace(
+        STEP,
+        body=(
+            Line("v0 = (x1 * p0).exp()", ("v0",)),
+            Line("l0 = v0.max(1).values.sum()", ("l0",)),
+            *STEP.body[3:],
+        ),
+        returns=("l0",),
+    )
+    exact, noisy = [observed_exactly(program, noise)[0] for noise in (0.0, 1.0)]
+    for a, b in zip(exact.calls[1:], noisy.calls[1:], strict=True):
+        np.testing.assert_allclose(a["p0.grad"], b["p0.grad"], 1e-5)
+        assert (a["p0.grad"] != b["p0.grad"]).any()
 
 
 def test_stale_state_is_noticed():

@@ -47,6 +47,8 @@ def rebase(x: Tensor, node: Node, had_grad: bool, at: int = 0) -> None:
     base._node, base._tracked, base._wants_grad = slices, True, False
     if x._node is None:
         x._node = node  # so that `refresh` knows there is something to make again
+    elif x._keeps_grad:
+        x._node.drop_keeper(x)  # `refresh` lets it retain at its new node
 
 
 def move_keepers(x: Tensor, node: Node) -> None:

@@ -280,6 +280,22 @@ FOUND = {
         x.backward(torch.ones(2), inputs=[b])
         print(x.grad, b.grad)
     """,
+    "a view that is written retains no gradient of what it was": """
+        x = torch.ones(3, requires_grad=True)
+        a = x * 2
+        b, c = a.view(-1), a.view(-1)
+        b.retain_grad(), c.retain_grad()
+        b.copy_(torch.ones(3))
+        (a * 3 + b).sum().backward(retain_graph=True)
+        print(b.grad, c.grad, x.grad)
+        y = x * 3
+        v, w = y.view(-1), y.view(-1)
+        v.retain_grad(), w.retain_grad()
+        z = v.sum() + w.sum()
+        v.copy_(torch.ones(3))
+        z.backward()
+        print(v.grad, w.grad, x.grad)
+    """,
     "hooks of a sibling run": """
         x = torch.ones(2, requires_grad=True)
         a, b = x.split(1)

@@ -5,6 +5,7 @@ as it is imported.
 """
 
 from rushlight.tensor_api.activations import *
+from rushlight.tensor_api.added_products import *
 from rushlight.tensor_api.axes import *
 from rushlight.tensor_api.comparison import *
 from rushlight.tensor_api.conversion import *
@@ -48,6 +49,7 @@ from rushlight.tensor_api.sharing import *
 from rushlight.tensor_api.spectral import *
 from rushlight.tensor_api.spreads import *
 from rushlight.tensor_api.stacking import *
+from rushlight.tensor_api.statistics import *
 from rushlight.tensor_api.storage import *
 from rushlight.tensor_api.triangles import *
 from rushlight.tensor_api.typed_storage import *

@@ -6,8 +6,8 @@ import builtins
 from typing import Any
 
 from rushlight.core.tensor import Tensor
+from rushlight.tensor_api.added_products import addmm as _sparse_addmm
 from rushlight.tensor_api.elements import item as _local_scalar_dense
-from rushlight.tensor_api.products import addmm as _sparse_addmm
 
 __all__ = ["_local_scalar_dense", "_pin_memory", "_sparse_addmm", "_to_copy", "alias", "slice"]
 

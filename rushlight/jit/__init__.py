@@ -14,6 +14,7 @@ import inspect
 import pickle
 import sys
 import textwrap
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from types import FunctionType, UnionType
@@ -30,8 +31,17 @@ class TracerWarning(Warning):
     """What PyTorch's tracer warns of, for programs that ignore it: here it has nothing to say."""
 
 
-class Error(RuntimeError):
-    """What TorchScript raises, for programs that catch it."""
+class Error(Exception):
+    """What scripted code raises by itself, by ``assert`` and ``raise``."""
+
+
+def _checked(error: Exception) -> Exception:
+    """An `Error` for what scripted code raised by itself; what an operation refused as it is."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    if frame.f_globals.get("__name__", "").startswith("rushlight"):
+        return error
+    kind = type(error).__name__
+    return Error(f"{kind}: {error}" if str(error) else kind)
 
 
 class ScriptModule(Module):
@@ -79,7 +89,10 @@ class ScriptFunction:
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+        try:
+            return self.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
+        except Exception as error:
+            raise _checked(error)  # noqa: B904  the error is its context, or itself
 
     @property
     def name(self) -> str:
@@ -107,6 +120,12 @@ class ScriptFunction:
 
 class RecursiveScriptModule(ScriptModule):
     """What `script` makes of a module."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except Exception as error:
+            raise _checked(error)  # noqa: B904
 
 
 class TopLevelTracedModule(ScriptModule):

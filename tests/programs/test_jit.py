@@ -136,3 +136,28 @@ def test_the_type_of_tensors_is_one():
     assert torch.TensorType.get() is torch.TensorType.get()
     with pytest.raises(TypeError, match=r"TensorType\.get\(\)"):
         torch.TensorType()
+
+
+class Checked(nn.Module):
+    def forward(self, x):
+        assert x.dim() == 1, "a vector is needed"
+        return x.view(4)
+
+
+def refuse(x):
+    if x.sum() > 0:
+        raise ValueError("too much")
+    return x.view(4)
+
+
+def test_what_scripted_code_raises_by_itself_is_an_error_of_jit():
+    module, function = torch.jit.script(Checked()), torch.jit.script(refuse)
+    assert not issubclass(torch.jit.Error, RuntimeError)
+    with pytest.raises(torch.jit.Error, match="AssertionError: a vector is needed"):
+        module(torch.zeros(2, 2))
+    with pytest.raises(torch.jit.Error, match="ValueError: too much"):
+        function(torch.ones(3))
+    for run in (module, function):
+        assert run(torch.zeros(4)).shape == (4,)
+        with pytest.raises(RuntimeError, match="shape"):
+            run(torch.zeros(3))

@@ -8,7 +8,6 @@ unless one is registered. What a ``Library`` defines is recorded until a gradien
 from __future__ import annotations
 
 import inspect
-import re
 import typing
 from collections.abc import Callable, Iterable
 from enum import Enum
@@ -18,6 +17,7 @@ from rushlight.core.function import Function
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor, bump
 from rushlight.ops.operators import Namespace, Packet, namespaces
+from rushlight.ops.schemas import Parameters
 
 __all__ = [
     "CustomOpDef", "Library", "custom_op", "define", "impl", "infer_schema", "opcheck",
@@ -128,72 +128,6 @@ def _literal(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-class Parameters:
-    """What a schema says of an operator's arguments: names, defaults, which are written to."""
-
-    def __init__(self, schema: str) -> None:
-        found = re.match(r"\((.*)\)\s*->\s*(.*)", schema.strip())
-        if found is None:
-            raise RuntimeError(f"schema {schema!r} is not of the form '(Tensor x) -> Tensor'.")
-        self.silent = found[2] == "()"  # nothing is returned
-        self.names: list[str] = []
-        self.kinds: list[str] = []
-        self.defaults: dict[str, Any] = {}
-        self.written: list[str] = []
-        self.positional: int | None = None  # how many come before those by name only
-        for part in re.split(r",\s*(?![^\[\(]*[\]\)])", found[1]):
-            if part.strip() == "*":
-                self.positional = len(self.names)
-            if part.strip() in ("", "*"):
-                continue
-            kind, _, rest = part.strip().rpartition(" ")
-            name, has_default, default = rest.partition("=")
-            self.names.append(name)
-            self.kinds.append(kind)
-            if has_default:
-                self.defaults[name] = _value(default)
-            if "!" in kind:
-                self.written.append(name)
-
-    def sort(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """One value for each parameter, in order."""
-        if len(args) > len(self.names):
-            raise RuntimeError(
-                f"{name}() expected at most {len(self.names)} argument(s) but received {len(args)}."
-            )
-        values = []
-        for at, (p, kind) in enumerate(zip(self.names, self.kinds, strict=True)):
-            if at < len(args):
-                value = args[at]
-            elif p in kwargs:
-                value = kwargs.pop(p)
-            elif p in self.defaults:
-                value = self.defaults[p]
-            else:
-                raise RuntimeError(f"{name}() is missing value for argument '{p}'.")
-            if re.fullmatch(r"Tensor(\(.*\))?", kind) and not isinstance(value, Tensor):
-                raise RuntimeError(
-                    f"{name}() Expected a value of type 'Tensor' for argument '{p}' but instead "
-                    f"found type '{type(value).__name__}'."
-                )
-            values.append(value)
-        if kwargs:
-            raise RuntimeError(f"{name}(): Unknown keyword argument '{next(iter(kwargs))}'.")
-        return tuple(values)
-
-
-def _value(text: str) -> Any:
-    words = {"None": None, "True": True, "False": False}
-    if text in words:
-        return words[text]
-    if text[:1] in "\"'":
-        return text[1:-1]
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
-
-
 DEVICES = ("cpu", "cuda")  # where kernels can be
 
 
@@ -201,7 +135,9 @@ class CustomOpDef:
     """An operator, made by ``custom_op``; calling it runs its kernel."""
 
     def __init__(self, namespace: str, name: str, schema: str, recorded: bool = False) -> None:
+        base, _, overload = name.partition(".")
         self._namespace, self._name, self._schema = namespace, name, schema
+        self._shown = f"{namespace}.{base}.{overload or 'default'}"
         self._qualname = f"{namespace}::{name}"
         self._parameters = Parameters(schema)
         self._fake: Callable[..., Any] | None = None
@@ -211,7 +147,11 @@ class CustomOpDef:
         self._setup: Callable[..., Any] | None = None
         self._function = self._made()
         space = namespaces.setdefault(namespace, Namespace(namespace))
-        setattr(space, name, Packet(self, f"{namespace}.{name}"))
+        known = vars(space).get(base)
+        if not isinstance(known, Overloaded):
+            known = Overloaded(f"{namespace}.{base}")
+            setattr(space, base, known)
+        known.operators[overload or "default"] = self
 
     def __repr__(self) -> str:
         return f"<CustomOpDef({self._qualname})>"
@@ -232,7 +172,7 @@ class CustomOpDef:
         def backward(ctx: Any, *grads: Any) -> Any:
             if op._backward is None:
                 raise RuntimeError(
-                    f"Trying to backward through {op._namespace}.{op._name}.default but no "
+                    f"Trying to backward through {op._shown} but no "
                     "autograd formula was registered. Please use register_autograd to add one."
                 )
             found = op._backward(ctx, *grads)
@@ -240,7 +180,7 @@ class CustomOpDef:
             found += (None,) * (len(ctx.layout) - len(found))  # those by name only
             return (None, *_flat(found)[0])
 
-        name = f"GeneratedBackwardFor_{self._namespace}_{self._name}_default"
+        name = f"GeneratedBackwardFor_{self._shown.replace('.', '_')}"
         members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
         return type(name, (Function,), members)
 
@@ -337,6 +277,48 @@ class CustomOpDef:
                 "it writes to its arguments."
             )
         self._backward, self._setup = backward, setup_context
+
+
+class Overloaded(Packet):
+    """What programs define under one name: a call goes to the first overload that takes it."""
+
+    def __init__(self, name: str) -> None:
+        self.operators: dict[str, CustomOpDef] = {}
+        self.__name__ = self._name = name
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if len(self.operators) == 1:
+            return next(iter(self.operators.values()))(*args, **kwargs)
+        reasons = []
+        for op in self.operators.values():
+            try:
+                refused = op._parameters.refused(
+                    op._parameters.sort(op._qualname, args, dict(kwargs))
+                )
+            except RuntimeError as error:
+                reasons.append(str(error))
+                continue
+            if not refused:
+                return op(*args, **kwargs)
+            reasons.append(f"{op._qualname}() does not take the value of '{refused}'.")
+        raise RuntimeError(
+            "Overloaded torch operator invoked from Python failed to match any schema:\n"
+            + "\n".join(reasons)
+        )
+
+    def overloads(self) -> list[str]:
+        """Their names; that without one is "default"."""
+        return list(self.operators)
+
+    def __getattr__(self, overload: str) -> Packet:
+        if overload not in self.operators:
+            raise AttributeError(
+                f"The underlying op of '{self._name}' has no overload name '{overload}'; it has "
+                f"{', '.join(self.operators)}.",
+                name=overload,
+                obj=self,
+            )
+        return Packet(self.operators[overload], f"{self._name}.{overload}")
 
 
 class Context:
@@ -449,19 +431,25 @@ def _found(op: Any) -> CustomOpDef:
     """The operator that a name or an object stands for."""
     if isinstance(op, CustomOpDef):
         return op
-    if isinstance(op, Packet) and isinstance(op._function, CustomOpDef):
-        return op._function
-    namespace, name = _names(str(op).removesuffix(".default").replace(".", "::"))
-    space = vars(namespaces.get(namespace, Namespace(namespace)))
-    if name not in space:
+    text = str(op) if "::" in str(op) else str(op).replace(".", "::", 1)
+    namespace, name = _names(text)
+    found = _defined(namespace, name)
+    if found is None:
         raise RuntimeError(f"operator {namespace}::{name} does not exist; define it first.")
-    return space[name]._function  # type: ignore[no-any-return]
+    return found
+
+
+def _defined(namespace: str, name: str) -> CustomOpDef | None:
+    """The operator of a name, which may end in that of an overload; None where there is none."""
+    base, _, overload = name.partition(".")
+    known = vars(namespaces.get(namespace, Namespace(namespace))).get(base)
+    return known.operators.get(overload or "default") if isinstance(known, Overloaded) else None
 
 
 def define(qualname: str, schema: str, *, lib: Any = None, tags: Any = ()) -> None:
     """Make an operator without a kernel, for ``impl``; RuntimeError where it exists."""
     namespace, name = _names(qualname)
-    if name in vars(namespaces.get(namespace, Namespace(namespace))):
+    if _defined(namespace, name) is not None:
         raise RuntimeError(
             f"Tried to register an operator ({qualname}{schema}) with the same name multiple times."
         )
@@ -508,6 +496,9 @@ def register_vmap(op: Any, func: Any = None, /, *, lib: Any = None) -> Any:
     return _found(op).register_vmap(func)
 
 
+_registered: set[tuple[str, str, str]] = set()  # namespace, name, and what for
+
+
 class Library:
     """Operators of one namespace.
 
@@ -528,18 +519,34 @@ class Library:
         return f"Library(kind={self.kind}, ns={self.ns}, dispatch_key={self.dispatch_key})>"
 
     def define(self, schema: str, alias_analysis: str = "", *, tags: Any = ()) -> str:
-        """Make an operator: ``name(Tensor x) -> Tensor``. Returns its name."""
+        """Make an operator, ``name(Tensor x) -> Tensor``, or an overload of one, ``name.other(...)
+        -> ...``. Returns the name.
+        """
         name, _, rest = schema.partition("(")
         define(f"{self.ns}::{name}", f"({rest}")
-        return name
+        return name.partition(".")[0]
 
     def impl(
-        self, op_name: Any, fn: Any, dispatch_key: str = "", *, with_keyset: bool = False
+        self,
+        op_name: Any,
+        fn: Any,
+        dispatch_key: str = "",
+        *,
+        with_keyset: bool = False,
+        allow_override: bool = True,
     ) -> None:
-        """Let fn compute the operator on a device."""
+        """Let fn compute the operator on a device; with ``allow_override=False`` only where no
+        library did before.
+        """
         name = op_name if isinstance(op_name, str) else _found(op_name)._name
-        impl(f"{self.ns}::{name.rpartition('::')[2]}", dispatch_key or self.dispatch_key or "cpu",
-             fn)  # fmt: skip
+        name, key = name.rpartition("::")[2], dispatch_key or self.dispatch_key or "cpu"
+        if not allow_override and (self.ns, name, key) in _registered:
+            raise RuntimeError(
+                f"This is not allowed since there's already a kernel registered for {self.ns}::"
+                f"{name} and {key}; pass allow_override=True to replace it."
+            )
+        _registered.add((self.ns, name, key))
+        impl(f"{self.ns}::{name}", key, fn)
 
 
 def opcheck(

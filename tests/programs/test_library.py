@@ -253,3 +253,40 @@ def test_functions_that_may_call_kernels_of_triton_are_operators_too(lib):
     op(x).sum().backward()
     assert lib.ops.tests.add_one(x.detach()).tolist() == [1.0, 1.0]
     assert x.grad.tolist() == [3.0, 3.0]
+
+
+@LIBRARIES
+def test_overloads(lib):
+    library = lib.library.Library(f"overloads_{lib.__name__}", "DEF")
+    assert library.define("plus(Tensor x) -> Tensor") == "plus"
+    assert library.define("plus.number(Tensor x, float by) -> Tensor") == "plus"
+    assert library.define("plus.tensor(Tensor x, Tensor by) -> Tensor") == "plus"
+    with pytest.raises(RuntimeError, match="with the same name"):
+        lib.library.define(f"{library.ns}::plus.number", "(Tensor x) -> Tensor")
+    ops = getattr(lib.ops, library.ns)
+    library.impl("plus", lambda x: x + 1, "CPU")
+    library.impl("plus.number", lambda x, by: x + 10 * by, "CompositeExplicitAutograd")
+    library.impl(ops.plus.tensor, lambda x, by: x + 100 * by, "CPU")
+    x = lib.ones(2)
+    found = [ops.plus(x), ops.plus(x, 2.0), ops.plus(x, by=3.0), ops.plus(x, x)]
+    assert [t[0].item() for t in found] == [2, 21, 31, 101]
+    assert ops.plus.number(x, 1.0)[0] == 11 and ops.plus.default(x)[0] == 2
+    assert ops.plus.overloads() == ["default", "number", "tensor"]
+    assert str(ops.plus.number) == f"{library.ns}.plus.number"
+    with pytest.raises(RuntimeError, match="failed to match any schema"):
+        ops.plus(x, x, x)
+    with pytest.raises(AttributeError, match="no overload name 'other'"):
+        _ = ops.plus.other
+
+
+@LIBRARIES
+def test_kernels_are_replaced_if_that_is_allowed(lib):
+    library = lib.library.Library(f"replaced_{lib.__name__}", "DEF")
+    other = lib.library.Library(library.ns, "FRAGMENT")
+    library.define("plus(Tensor x) -> Tensor")
+    ops = getattr(lib.ops, library.ns)
+    library.impl("plus", lambda x: x + 1, "CPU", allow_override=False)
+    for again in (library, other):
+        with pytest.raises(RuntimeError, match="already a kernel registered"):
+            again.impl("plus", lambda x: x + 2, "CPU", allow_override=False)
+    assert ops.plus(lib.ones(1)).item() == 2

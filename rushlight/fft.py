@@ -181,6 +181,8 @@ def _c2r(
 
 
 def _one(n: Any) -> Any:
+    if isinstance(n, int) and n < 1:  # in s, of several dims, -1 keeps a size
+        raise RuntimeError(f"Invalid number of data points ({n}) specified")
     return None if n is None else (n,)
 
 

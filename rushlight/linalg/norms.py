@@ -89,6 +89,8 @@ def vector_norm(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
             f"{dtypes.of[x._array.dtype].name}"
         )
+    if isinstance(ord, str):
+        raise TypeError(f"linalg.vector_norm: ord is {ord!r}; norms of vectors take a number.")
     dims = None if dim is None else wrap_dims(dim, x.ndim)
     result = norms.vector_norm(x, float(ord), dims, keepdim)
     return result if out is None else stored_exactly(result, out)
@@ -127,6 +129,8 @@ def matrix_norm(
             dims = (d0, d1) if d0 < d1 else (d1, d0)
             return stored_exactly(norms.vector_norm(A, 2.0, dims, keepdim), out)
         return stored_exactly(vector_norm(A, 2, (d0, d1), keepdim), out)
+    if isinstance(ord, str) and ord != "nuc":
+        raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     if ord == "nuc" or abs(ord) == 2:
         s = svdvals(A.movedim((d0, d1), (-2, -1)))
         result = s.sum(-1) if ord == "nuc" else largest(s, -1) if ord > 0 else s.amin(-1)
@@ -167,20 +171,17 @@ def norm(
     """
     if ord is None:
         return vector_norm(A, 2, dim, keepdim, dtype=dtype, out=out)
-    if dim is not None:
-        if isinstance(dim, int) or len(dim) == 1:
-            return vector_norm(A, ord, dim, keepdim, dtype=dtype, out=out)
-        return matrix_norm(A, ord, dim, keepdim, dtype=dtype, out=out)
-    if A.ndim not in (1, 2):
+    if dim is None and A.ndim not in (1, 2):
         raise RuntimeError(
             "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got "
             f"{A.ndim}D."
         )
-    return (
-        vector_norm(A, ord, None, keepdim, dtype=dtype, out=out)
-        if A.ndim == 1
-        else matrix_norm(A, ord, keepdim=keepdim, dtype=dtype, out=out)
-    )
+    dims = (dim,) if isinstance(dim, int) else dim
+    of_matrices = A.ndim == 2 if dims is None else len(dims) != 1
+    if not of_matrices and not isinstance(ord, str):
+        return vector_norm(A, ord, dims, keepdim, dtype=dtype, out=out)
+    where = (-2, -1) if dims is None else dims
+    return matrix_norm(A, ord, where, keepdim, dtype=dtype, out=out)
 
 
 @in_float32

@@ -12,7 +12,7 @@ from rushlight import dtypes
 from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
-from rushlight.errors import ShapeError
+from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import linalg as L
 from rushlight.tensor_api._common import method, methods, store_out, warn_once
 from rushlight.tensor_api.named import named
@@ -162,6 +162,11 @@ def matrix_exp(input: Tensor) -> Tensor:
 
 def pinv(x: Tensor, rtol: Any = None, atol: Any = None, hermitian: bool = False) -> Tensor:
     """The Moore-Penrose inverse."""
+    if x._array.dtype not in dtypes.DIFFERENTIABLE:
+        raise DTypeError(
+            "linalg.pinv: expected a tensor of floats or complex numbers, but got "
+            f"{dtypes.of[x._array.dtype].name}; convert with .float()."
+        )
     if hermitian:  # only the lower triangle is read
         diagonal = x.diagonal(0, -2, -1)
         if x.is_complex():

@@ -46,6 +46,8 @@ def norm(
         )
     if p == "nuc":
         return stored_exactly(_nuclear(input, dim, keepdim), out)
+    if isinstance(p, str) and p != "fro":
+        raise RuntimeError(f"norm: Order {p} not supported: 'fro', 'nuc' or a number.")
     order = 2.0 if p is None or p == "fro" else float(p)
     return stored_exactly(vector_norm(input, order, dims_of(dim, input._array.ndim), keepdim), out)
 
@@ -63,8 +65,8 @@ def vector_norm(input: Tensor, order: float, dims: Any, keepdim: bool) -> Tensor
 def _nuclear(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
     from rushlight.ops.linalg import Svd
 
-    if dim is not None and (len(dim) != 2 or dim[0] == dim[1]):
-        raise RuntimeError(f"norm: the nuclear norm needs two dims, but got {tuple(dim)}.")
+    if dim is not None and (isinstance(dim, int) or len(dim) != 2 or dim[0] == dim[1]):
+        raise RuntimeError(f"norm: the nuclear norm needs two dims, but got {dim}.")
     a, b = (-2, -1) if dim is None else dim
     singular = Svd.bind(input.movedim((a, b), (-2, -1)), full_matrices=False)[1]
     result = sum(singular, -1)

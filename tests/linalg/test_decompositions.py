@@ -289,3 +289,62 @@ def test_singular_vectors_of_matrices_without_full_rank(shape):
         np.testing.assert_allclose(U.T @ U, np.eye(U.shape[1]), atol=1e-12)
     with pytest.raises(RuntimeError):
         rushlight.linalg.svd(rushlight.full(shape, float("nan")))
+
+
+BOTH = pytest.mark.parametrize("fw", [rushlight, torch])
+
+
+@BOTH
+@pytest.mark.parametrize("where, order", [((0, 0), 1), ((1, 0), 2), ((2, 2), 3)])
+def test_a_matrix_with_nan_is_not_positive_definite(fw, where, order):
+    A = fw.eye(3) * 4
+    A[where] = float("nan")
+    with pytest.raises(fw.linalg.LinAlgError, match=f"minor of order {order}"):
+        fw.linalg.cholesky(A)
+    stacked = fw.linalg.cholesky_ex(fw.stack([A, fw.eye(3), -fw.eye(3)]))
+    assert stacked.info.tolist() == [order, 0, 1]
+    assert stacked.L[1].tolist() == fw.eye(3).tolist()
+
+
+@BOTH
+def test_only_the_lower_triangle_is_read_for_nan(fw):
+    A = fw.eye(2) * 4
+    A[0, 1] = float("nan")
+    assert fw.linalg.cholesky(A).tolist() == [[2, 0], [0, 2]]
+
+
+@BOTH
+def test_lu_factor_refuses_singular_matrices(fw):
+    A = fw.stack([fw.eye(2), fw.ones(2, 2)])
+    with pytest.raises(RuntimeError, match=r"U\[2,2\] is zero"):
+        fw.linalg.lu_factor(A)
+    assert fw.linalg.lu_factor_ex(A).info.tolist() == [0, 2]
+    with pytest.raises(RuntimeError):
+        fw.linalg.lu_factor_ex(A, check_errors=True)
+    assert fw.linalg.lu_factor(fw.zeros(0, 0)).LU.shape == (0, 0)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "call, kind",
+    [
+        ("L.norm(A, 'nuc', dim=0)", RuntimeError),
+        ("L.norm(A, 'fro', dim=(0,))", RuntimeError),
+        ("L.norm(A[0], 'fro')", RuntimeError),
+        ("L.norm(A, 'none')", RuntimeError),
+        ("L.norm(A, 'none', dim=(0, 1))", RuntimeError),
+        ("L.norm(A[None], 'fro')", RuntimeError),
+        ("L.norm(A, 2, dim=())", RuntimeError),
+        ("L.matrix_norm(A, 3)", RuntimeError),
+        ("L.vector_norm(A, 'inf')", TypeError),
+        ("fw.norm(A, 'none')", RuntimeError),
+        ("fw.norm(A, 'nuc', dim=0)", RuntimeError),
+        ("L.pinv(A.long())", RuntimeError),
+        ("fw.fft.fft(A, n=-1)", RuntimeError),
+        ("fw.fft.irfft(A, n=-1)", RuntimeError),
+        ("fw.fft.hfft(A, n=-2)", RuntimeError),
+    ],
+)
+def test_norms_and_sizes_that_are_refused(fw, call, kind):
+    with pytest.raises(kind):
+        eval(call, {"fw": fw, "L": fw.linalg, "A": fw.ones(3, 3)})

@@ -33,6 +33,15 @@ from rushlight.ops.linalg.matrices import (
 from rushlight.ops.linalg.solutions import Solve, SolveTriangular
 
 
+def lower_factor(x: Any) -> Any:
+    """The Cholesky factor. LinAlgError where there is none, also for NaN, which LAPACK passes."""
+    low = decompositions.cholesky(x)
+    diagonal = low.diagonal(0, -2, -1)
+    if (diagonal != diagonal).any():
+        raise np.linalg.LinAlgError("NaN")
+    return low
+
+
 def first_minors(x: Any) -> Any:
     """The order of the first leading minor of each matrix that is not positive, or 0; int32."""
     square("linalg.cholesky", x)
@@ -45,7 +54,7 @@ def first_minor(matrix: Any) -> int:
 
     def positive(order: int) -> bool:
         try:
-            np.linalg.cholesky(matrix[:order, :order])
+            lower_factor(matrix[:order, :order])
         except np.linalg.LinAlgError:
             return False
         return True
@@ -62,7 +71,7 @@ class Cholesky(Op):
     def eager(self, xp, input):
         square("linalg.cholesky", input)
         try:
-            return decompositions.cholesky(input)
+            return lower_factor(input)
         except np.linalg.LinAlgError:
             order = int(first_minors(input).max())
             raise LinAlgError(

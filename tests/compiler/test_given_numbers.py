@@ -5,6 +5,8 @@ calls that are unlike all others.
 from __future__ import annotations
 
 import dataclasses
+import math
+import types
 from collections import OrderedDict, namedtuple
 
 import numpy as np
@@ -118,3 +120,69 @@ def test_calls_that_all_differ_are_seldom_looked_at(kind, monkeypatch):
         holder.by = ""
         run(X, "")
     assert run._compiled.last is not None or kind == "an attribute"
+
+
+# a function of a tensor and a number, the tensor's dtype, and numbers, of which one is unlike the
+# others
+UNLIKE = {
+    "a zero of another sign": (lambda x, n: x * n, rl.float16, [0.5, 0.25, 0.0, 0.0, -0.0]),
+    "a whole number beyond float64": (lambda x, n: x + n, rl.int64, [1, 2, 3, 4, 2**62 + 3]),
+    "a size beyond float64": (
+        lambda x, n: rl.full((2,), n), rl.int64, [1, 2, 3, 4, 2**53 + 1],
+    ),
+    "more than 64 bits": (lambda x, n: x + n, rl.int64, [1, 2, 3, 4, 2**70]),
+    "a negative power": (lambda x, n: x**n, rl.int64, [1, 2, 3, 4, -1]),
+    "a negative power in place": (lambda x, n: x.clone().pow_(n), rl.int64, [1, 2, 3, 4, -1]),
+    "filled out of range": (
+        lambda x, n: x.clone().fill_(n), rl.float32, [1.0, 2.0, 3.0, 4.0, 1e300],
+    ),
+    "filled with infinity": (
+        lambda x, n: x.clone().fill_(n), rl.float32, [1.0, 2.0, 3.0, 4.0, math.inf],
+    ),
+    "masked out of range": (
+        lambda x, n: x.masked_fill(x > 0, n), rl.float32, [1.0, 2.0, 3.0, 4.0, -1e300],
+    ),
+    "made out of range": (
+        lambda x, n: rl.full((2,), n) * x, rl.float32, [1.0, 2.0, 3.0, 4.0, 1e300],
+    ),
+    "made like one out of range": (
+        rl.full_like, rl.float32, [1.0, 2.0, 3.0, 4.0, 1e300],
+    ),
+    "a bound that is nan": (
+        lambda x, n: x.clamp(-n, n), rl.float32, [1.0, 2.0, 3.0, 4.0, math.nan],
+    ),
+    "bools filled with a float": (
+        lambda x, n: x.clone().fill_(n), rl.bool, [1.0, 2.0, 3.0, 4.0, 0.0],
+    ),
+    "bools masked": (lambda x, n: x.masked_fill(x, n), rl.bool, [1.0, 2.0, 3.0, 4.0, 0.0]),
+    "floats filled with a large int": (
+        lambda x, n: x.clone().fill_(n), rl.float32, [2**60, 2**61, 2**62, 1, 2],
+    ),
+    "a division by zero in Python": (
+        rl.nn.functional.celu, rl.float32, [1.0, 2.0, 3.0, 4.0, 0.0],
+    ),
+    "a float as a place": (lambda x, n: x[:n], rl.float32, [2.0, 2.5, 3.0, 4.0, 5.0]),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:compile")
+@pytest.mark.parametrize("given", ["argument", "attribute"])
+@pytest.mark.parametrize("name", UNLIKE)
+def test_numbers_that_a_program_cannot_take(name, given):
+    """They are computed with as in eager code, and so is what follows."""
+    function, dtype, numbers = UNLIKE[name]
+    x, options = rl.tensor([3, -2, 1, 0]).to(dtype), types.SimpleNamespace(n=0)
+    if given == "argument":
+        run = rl.compile(function)
+    else:
+        step = rl.compile(lambda x: function(x, options.n))
+        run = lambda x, n: step(x)  # noqa: E731
+    for n in [*numbers, *numbers]:
+        options.n = n
+        outcomes = []
+        for f in (function, run):
+            try:
+                outcomes.append(f(x, n).tolist())
+            except Exception as error:
+                outcomes.append((type(error), str(error)))
+        assert repr(outcomes[0]) == repr(outcomes[1]), n

@@ -1,9 +1,13 @@
 """Data sets of photographs, read from files as their authors lay them out."""
 
+import os
+import tarfile
+
 import numpy as np
 import pytest
 
 from rushlight.vision import datasets
+from rushlight.vision.datasets import imagenet
 
 
 def test_svhn(tmp_path, monkeypatch):
@@ -43,6 +47,52 @@ def test_stl10(tmp_path, monkeypatch):
         datasets.STL10(tmp_path, folds=10)
     with pytest.raises(RuntimeError, match="not found or corrupted"):
         datasets.STL10(tmp_path / "none")
+
+
+def archive(path, folder):
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
+        for file in sorted(folder.iterdir()):
+            tar.add(file, file.name)
+
+
+def test_imagenet_is_unpacked_from_its_archives(tmp_path, monkeypatch):
+    from scipy.io import savemat
+
+    root = tmp_path / "root"
+    root.mkdir()
+    with pytest.raises(RuntimeError, match=r"devkit_t12\.tar\.gz is not present"):
+        datasets.ImageNet(root)
+    monkeypatch.setattr(
+        imagenet, "ARCHIVE_META", {k: (n, None) for k, (n, _) in imagenet.ARCHIVE_META.items()}
+    )
+    data = tmp_path / "devkit" / "ILSVRC2012_devkit_t12" / "data"
+    data.mkdir(parents=True)
+    fields = [("ILSVRC2012_ID", "O"), ("WNID", "O"), ("words", "O"), ("num_children", "O")]
+    synsets = [(1, "n02", "kit fox, Vulpes", 0), (2, "n01", "dog", 0), (3, "n03", "animal", 2)]
+    savemat(data / "meta.mat", {"synsets": np.array(synsets, fields)})
+    (data / "ILSVRC2012_validation_ground_truth.txt").write_text("2\n1\n2\n")
+    archive(root / "ILSVRC2012_devkit_t12.tar.gz", tmp_path / "devkit")
+    photographs(tmp_path / "val", ["a", "b", "c"])
+    archive(root / "ILSVRC2012_img_val.tar", tmp_path / "val")
+    (tmp_path / "train").mkdir()
+    for wnid, names in (("n01", ["x"]), ("n02", ["y", "z"])):
+        photographs(tmp_path / wnid, names)
+        archive(tmp_path / "train" / f"{wnid}.tar", tmp_path / wnid)
+    archive(root / "ILSVRC2012_img_train.tar", tmp_path / "train")
+    train = datasets.ImageNet(str(root))
+    assert train.targets == [0, 1, 1] and "Split: train" in str(train)
+    for _ in range(2):  # the second time from what was unpacked
+        found = datasets.ImageNet(root, "val", target_transform=str)
+        assert found.targets == [0, 0, 1] and found[2][1] == "1"
+        assert found.wnids == ["n01", "n02"] and found.wnid_to_idx == {"n01": 0, "n02": 1}
+        assert found.classes == [("dog",), ("kit fox", "Vulpes")]
+        assert found.class_to_idx == {"dog": 0, "kit fox": 1, "Vulpes": 1}
+        assert [os.path.relpath(p, root / "val") for p, _ in found.samples] == [
+            os.path.join(*p) for p in (("n01", "a.jpg"), ("n01", "c.jpg"), ("n02", "b.jpg"))
+        ]
+        for file in root.glob("*.tar*"):
+            file.unlink()
+    assert sorted(p.name for p in root.iterdir()) == ["meta.bin", "train", "val"]
 
 
 def photographs(folder, names, mode="RGB", ending="jpg"):

@@ -5,6 +5,7 @@ from rushlight.vision.datasets.cifar import CIFAR10, CIFAR100
 from rushlight.vision.datasets.coco import CocoCaptions, CocoDetection
 from rushlight.vision.datasets.fakedata import FakeData
 from rushlight.vision.datasets.folder import DatasetFolder, ImageFolder
+from rushlight.vision.datasets.imagenet import ImageNet
 from rushlight.vision.datasets.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, FashionMNISTSample
 from rushlight.vision.datasets.oxford_iiit_pet import OxfordIIITPet
 from rushlight.vision.datasets.stl10 import STL10
@@ -29,5 +30,6 @@ __all__ = [
     "FashionMNIST",
     "FashionMNISTSample",
     "ImageFolder",
+    "ImageNet",
     "VisionDataset",
 ]

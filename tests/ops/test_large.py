@@ -235,82 +235,6 @@ def test_indices_out_of_range(name, bad):
                 getattr(x, name)(0, i, *[fw.ones(80, 80)] * (name != "gather"))
 
 
-def sortable(kind, shape, seed=0):
-    """Numbers with ties; of floats also zeros of both signs, infinities and NaN."""
-    r = np.random.default_rng(seed)
-    if kind == "few":
-        return r.integers(-500, 500, shape)
-    if kind == "wide":
-        return r.integers(-(2**62), 2**62, shape) | 1
-    if kind == "medium":
-        return r.integers(-(2**40), 2**40, shape) // 2**30 * 2**30
-    if kind in ("int32", "int16", "uint8"):
-        return r.integers(0, 120, shape).astype(kind)
-    x = np.round(r.standard_normal(shape) * 20).astype(kind)
-    flat = x.reshape(-1)
-    flat[:6] = [0.0, -0.0, np.inf, -np.inf, np.nan, -np.nan]
-    flat[60:64] = [np.nan, -0.0, 0.0, np.inf]
-    return x
-
-
-@pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize(
-    "kind", ["float32", "float64", "few", "wide", "medium", "int32", "int16", "uint8"]
-)
-def test_stable_sorts(kind, descending):
-    for shape in ((300,), (20_000,), (100, 120), (3, 70, 5)):
-        x = sortable(kind, shape)
-        for dim in range(len(shape)):
-            ours, theirs = (
-                fw.from_numpy(x).sort(dim, descending, stable=True)
-                if fw is rushlight
-                else fw.sort(fw.from_numpy(x), dim=dim, descending=descending, stable=True)
-                for fw in (rushlight, torch)
-            )
-            np.testing.assert_array_equal(ours[0].numpy(), theirs[0].numpy())
-            np.testing.assert_array_equal(ours[1].numpy(), theirs[1].numpy())
-
-
-@pytest.mark.parametrize("largest", [True, False])
-@pytest.mark.parametrize("kind", ["normal", "float32", "few", "infinite", "wide", "uint8"])
-def test_topk(kind, largest):
-    r = np.random.default_rng(0)
-    for shape in ((20_000,), (50, 400)):
-        if kind == "infinite":
-            x = np.where(r.random(shape) < 0.999, -np.inf, r.standard_normal(shape))
-        else:
-            x = r.standard_normal(shape) if kind == "normal" else sortable(kind, shape)
-        for k in (1, 3, 40, 300):
-            for dim in range(len(shape)):
-                if k <= shape[dim]:
-                    ours, theirs = pair(x)
-                    a = ours[0].topk(k, dim, largest)
-                    b = theirs[0].topk(k, dim, largest)
-                    np.testing.assert_array_equal(a[0].numpy(), b[0].numpy())
-                    picked = np.take_along_axis(x, a[1].numpy(), dim)
-                    np.testing.assert_array_equal(picked, a[0].numpy())
-                    assert all(
-                        len(set(i)) == k for i in np.moveaxis(a[1].numpy(), dim, -1).reshape(-1, k)
-                    )
-
-
-@pytest.mark.parametrize("kind", ["few", "float64", "wide", "uint8"])
-def test_ranks(kind):
-    x = sortable(kind, (60, 200))
-    ours, theirs = pair(x if kind != "float64" else np.nan_to_num(x))
-    for name, args in (("mode", (1,)), ("mode", (0,)), ("median", (1,)), ("kthvalue", (7, 1))):
-        a, b = getattr(ours[0], name)(*args), getattr(theirs[0], name)(*args)
-        np.testing.assert_array_equal(a[0].numpy(), b[0].numpy())
-        where = np.expand_dims(a[1].numpy(), args[-1])
-        picked = np.take_along_axis(ours[0].numpy(), where, args[-1])
-        np.testing.assert_array_equal(picked.squeeze(args[-1]), a[0].numpy())
-    for options in ({}, {"dim": 0}):
-        a = ours[0].unique(return_inverse=True, return_counts=True, **options)
-        b = theirs[0].unique(return_inverse=True, return_counts=True, **options)
-        for s, t in zip(a, b, strict=True):
-            np.testing.assert_array_equal(s.numpy(), t.numpy())
-
-
 @pytest.mark.parametrize("shape", [(5000,), (40, 301), (3001, 2), (2, 3, 1000)], ids=str)
 def test_products(shape):
     x = 1 + 0.01 * numbers(shape, "float64")
@@ -456,50 +380,6 @@ def test_places_of_what_is_not_zero(shape, dtype):
         assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in pairs)
 
 
-HALVES = ("float16", "bfloat16")
-OTHERS = ("float32", "float64", "int64", "int32", "uint8", "bool", *HALVES)
-PAIRS = [(a, b) for a in OTHERS for b in OTHERS if a in HALVES or b in HALVES]
-
-
-@pytest.mark.parametrize(("a", "b"), PAIRS)
-def test_conversions_of_halves(a, b):
-    values = [0.0, 1.0, 2.5, 1e4, 65519.9, 6e-8, 2049.0, 300.0]
-    if b not in ("int64", "int32", "uint8") and a not in ("int64", "int32", "uint8"):
-        values += [-2.5, -0.0, float("inf"), 65520.0, 3e38, float("nan")]
-    for repeats in (1, 2000):
-        x = torch.tensor(values * repeats, dtype=torch.float64).to(getattr(torch, a))
-        y = x.to(getattr(torch, b))
-        bits = rushlight.from_numpy(x.view(torch.uint8).numpy().copy())
-        got = bits.view(getattr(rushlight, a)).to(getattr(rushlight, b))
-        assert got.dtype is getattr(rushlight, b)
-        np.testing.assert_array_equal(got.double().numpy(), y.double().numpy())
-
-
-@pytest.mark.parametrize("d", HALVES)
-@pytest.mark.parametrize(
-    "name",
-    [
-        "x ** 2",
-        "x.clamp(-1, 1)",
-        "x.clamp(min=0.3)",
-        "x.norm()",
-        "x.norm(dim=1)",
-        "x.cumsum(1)",
-        "x.sum(0)",
-        "F.batch_norm(x, m, v)",
-    ],
-)
-def test_functions_of_halves(d, name):
-    found = []
-    for fw in (torch, rushlight):
-        x = fw.from_numpy(numbers((300, 50))).to(getattr(fw, d))
-        m, v = (fw.from_numpy(np.abs(numbers((50,), seed=s))) for s in (1, 2))
-        y = eval(name, {"x": x, "m": m, "v": v, "F": fw.nn.functional})
-        assert y.dtype is getattr(fw, d)
-        found.append(y.float().numpy())
-    np.testing.assert_allclose(found[1], found[0], rtol=0.01, atol=0.06)
-
-
 @pytest.mark.parametrize("value", [0.0, 2, float("-inf"), float("nan")])
 def test_assignment_by_a_mask(value):
     found = []
@@ -565,7 +445,7 @@ def test_gradients_of_samples_by_a_grid(mode, padding, corners, sizes, d):
         np.testing.assert_allclose(ours, theirs, rtol=near, atol=near)
 
 
-@pytest.mark.parametrize("d", ["float32", *HALVES])
+@pytest.mark.parametrize("d", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize(
     "code", ["F.prelu(x, y[0].abs())", "x + y", "x * y[:, :1]", "torch.atan2(x, y)", "x > y"]
 )
@@ -577,7 +457,7 @@ def test_formulas_of_several_shapes(d, code):
         y = eval(code, {"torch": fw, "F": fw.nn.functional, "x": x, "y": y})
         found.append((y.dtype, y.float().numpy()))
     assert str(found[0][0]) == str(found[1][0])
-    np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-2 if d in HALVES else 1e-5)
+    np.testing.assert_allclose(found[1][1], found[0][1], rtol=1e-5 if d == "float32" else 1e-2)
 
 
 @pytest.mark.parametrize("n", [2, 3, 20_001, 50_000])

@@ -1,6 +1,7 @@
 """Data sets of photographs, read from files as their authors lay them out."""
 
 import os
+import shutil
 import tarfile
 
 import numpy as np
@@ -93,6 +94,41 @@ def test_imagenet_is_unpacked_from_its_archives(tmp_path, monkeypatch):
         for file in root.glob("*.tar*"):
             file.unlink()
     assert sorted(p.name for p in root.iterdir()) == ["meta.bin", "train", "val"]
+
+
+def test_celeba(tmp_path, monkeypatch):
+    folder = tmp_path / "celeba"
+    folder.mkdir()
+    names = ["1.jpg", "2.jpg", "3.jpg"]
+    photographs(tmp_path / "zip" / "img_align_celeba", ["1", "2", "3"])
+    shutil.make_archive(str(folder / "img_align_celeba"), "zip", tmp_path / "zip")
+    for file, head, rows in (
+        ("list_eval_partition", "", ("0", "2", "0")),
+        ("identity_CelebA", "", ("7", "8", "9")),
+        ("list_bbox_celeba", "3\nimage_id x y width height\n", ("1 2 3 4", "5 6 7 8", "9 1 2 3")),
+        ("list_landmarks_align_celeba", "3\nx y\n", ("1 2", "3 4", "5 6")),
+        ("list_attr_celeba", "3\nBald Male\n", ("-1  1", " 1 -1", "-1 -1")),
+    ):
+        lines = [f"{name} {row}\n" for name, row in zip(names, rows, strict=True)]
+        (folder / f"{file}.txt").write_text(head + "".join(lines))
+    with pytest.raises(RuntimeError, match="not found or corrupted"):
+        datasets.CelebA(tmp_path, download=True)
+    files = [(place, None, name) for place, _, name in datasets.CelebA.file_list]
+    monkeypatch.setattr(datasets.CelebA, "file_list", files)
+    found = datasets.CelebA(str(tmp_path), download=True)
+    assert len(found) == 2 and found.filename == ["1.jpg", "3.jpg"]
+    assert found.attr.tolist() == [[0, 1], [0, 0]] and found.attr_names == ["Bald", "Male"]
+    assert found[0][0].size == (6, 4) and found[0][1].tolist() == [0, 1]
+    kinds = ["identity", "bbox", "landmarks"]
+    test = datasets.CelebA(tmp_path, "test", kinds, target_transform=list)
+    assert [t.tolist() for t in test[0][1]] == [8, [5, 6, 7, 8], [3, 4]]
+    everything = datasets.CelebA(tmp_path, "all", [])
+    assert len(everything) == 3 and everything[2][1] is None
+    assert "Target type: []" in str(everything) and "Split: all" in str(everything)
+    with pytest.raises(ValueError, match="split"):
+        datasets.CelebA(tmp_path, "val")
+    with pytest.raises(RuntimeError, match="target_type is empty"):
+        datasets.CelebA(tmp_path, target_type=[], target_transform=list)
 
 
 def photographs(folder, names, mode="RGB", ending="jpg"):

@@ -1,6 +1,7 @@
 """Image data sets. `base` is what they share, `utils` fetches their files."""
 
 from rushlight.vision.datasets.base import VisionDataset
+from rushlight.vision.datasets.celeba import CelebA
 from rushlight.vision.datasets.cifar import CIFAR10, CIFAR100
 from rushlight.vision.datasets.coco import CocoCaptions, CocoDetection
 from rushlight.vision.datasets.fakedata import FakeData
@@ -20,6 +21,7 @@ __all__ = [
     "MNIST",
     "STL10",
     "SVHN",
+    "CelebA",
     "CocoCaptions",
     "CocoDetection",
     "OxfordIIITPet",

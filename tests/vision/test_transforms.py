@@ -359,6 +359,13 @@ def test_files(tmp_path):
     assert vision_io.image.read_image(tmp_path / "a.png", mode).shape == (4, 17, 23)
     vision_io.write_jpeg(tensor(scale=False), tmp_path / "a.jpg", quality=90)
     assert vision_io.read_image(str(tmp_path / "a.jpg")).shape == (3, 17, 23)
+    content = vision_io.read_file(str(tmp_path / "a.png"))
+    assert content.dtype == rl.uint8 and bytes(content[1:4].tolist()) == b"PNG"
+    for file in (content, tmp_path / "a.png"):
+        assert vision_io.decode_image(file).equal(tensor(scale=False))
+        assert vision_io.decode_image(file, mode="GRAY").shape == (1, 17, 23)
+    with pytest.raises(RuntimeError, match="a uint8 tensor of one dim"):
+        vision_io.decode_image(content[None])
 
 
 def test_second_generation():

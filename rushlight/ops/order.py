@@ -72,9 +72,10 @@ class Topk(Op):
     outputs = ("values", "indices")
 
     def eager(self, xp, input, *, k, dim, largest, in_order):
-        x = ordered("topk", input)
+        x = input
         if x.dtype not in dtypes.FLOATS:
-            x = x.astype(np.int64, copy=False)
+            x = ordered("topk", x)
+            x = x if x.dtype in dtypes.FLOATS else x.astype(np.int64, copy=False)
         last = x.ndim - 1
         if dim != last:
             x = x.swapaxes(dim, -1)

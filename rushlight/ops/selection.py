@@ -42,16 +42,16 @@ def by_loop(x: Any, k: int, largest: bool, in_order: bool) -> Any:
     shape = (*x.shape[:-1], k)
     values, places = np.empty(shape, x.dtype), np.empty(shape, np.int64)
     work = np.empty(2 * n + 16, x.dtype)
-    loop(np.ascontiguousarray(x), values, places, work, n, k, in_order, x.size // n)
+    x = x if x.flags.c_contiguous else np.ascontiguousarray(x)
+    loop(x, values, places, work, n, k, in_order, x.size // n)
     return values, places
 
 
 def is_for_loop(x: Any, k: int) -> bool:
-    """Whether a loop is faster than NumPy."""
+    """Whether a loop is faster than NumPy for long rows."""
     n = x.shape[-1]
-    if n <= SHORT or x.size <= SOME:
-        return True
-    return (k <= MANY and FEW * k <= n) or (k <= MORE and HEAPED * k <= n)
+    few = (k <= MANY and FEW * k <= n) or (k <= MORE and HEAPED * k <= n)
+    return few or x.size <= SOME
 
 
 def first_few(x: Any, k: int, largest: bool, in_order: bool) -> Any:
@@ -59,9 +59,10 @@ def first_few(x: Any, k: int, largest: bool, in_order: bool) -> Any:
     else they are as they are found, but for those by a heap.
     """
     n = x.shape[-1]
-    found = by_loop(x, k, largest, in_order) if not in_order or is_for_loop(x, k) else None
-    if found is not None:
-        return found
+    if n <= SHORT or not in_order or is_for_loop(x, k):
+        found = by_loop(x, k, largest, in_order)
+        if found is not None:
+            return found
     if in_order or HEAPED * k <= n:
         places = some_first(x, min(k + 1, n), largest)
         values = take(x, places, x.ndim - 1)

@@ -18,6 +18,10 @@ def frozen():
     return a
 
 
+def leaf(t):
+    return t.ones(2, requires_grad=True)
+
+
 def late_schedule(t):
     p = t.nn.Parameter(t.ones(1))
     t.optim.lr_scheduler.StepLR(t.optim.SGD([p], lr=0.1), 1).step()
@@ -58,6 +62,17 @@ CALLS = {
     "out": lambda t: t.add(t.ones(3), 1, out=t.ones(2)),
     "array": lambda t: t.from_numpy(frozen()),
     "copy": lambda t: t.tensor(t.ones(2)),
+    "copy by a method": lambda t: t.ones(2).new_tensor(t.ones(2)),
+    "graph of a gradient": lambda t: (
+        t.ones(2, requires_grad=True).prod().backward(create_graph=True)
+    ),
+    "all inputs": lambda t: t.autograd.grad(
+        *[t.ones(1, requires_grad=True)] * 2, only_inputs=False
+    ),
+    "old gradients": lambda t: t.autograd.backward(
+        t.ones(1, requires_grad=True), grad_variables=t.ones(1)
+    ),
+    "old kernels": lambda t: t.backends.cuda.sdp_kernel(),
     "dropout": lambda t: t.nn.functional.dropout2d(t.ones(2, 2)),
     "variance": lambda t: t.ones(1).var(),
     "variance of nothing": lambda t: t.ones(0, 2).var(1),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+from rushlight.errors import warn_user
 from rushlight.gpu import matmul as matmul
 
 cufft_plan_cache = SimpleNamespace(size=0, max_size=0, clear=lambda: None)
@@ -41,14 +42,25 @@ def is_flash_attention_available() -> bool:
     return False
 
 
-@contextlib.contextmanager
 def sdp_kernel(
     enable_flash: bool = True,
     enable_math: bool = True,
     enable_mem_efficient: bool = True,
     enable_cudnn: bool = True,
-) -> Iterator[dict[str, Any]]:
+) -> contextlib.AbstractContextManager[dict[str, Any]]:
     """Context in which only some ways to compute attention are allowed; the result is the same."""
+    warn_user(
+        "`torch.backends.cuda.sdp_kernel()` is deprecated: use torch.nn.attention.sdpa_kernel(), "
+        "whose arguments are others.",
+        FutureWarning,
+    )
+    return _only(enable_flash, enable_math, enable_mem_efficient, enable_cudnn)
+
+
+@contextlib.contextmanager
+def _only(
+    enable_flash: bool, enable_math: bool, enable_mem_efficient: bool, enable_cudnn: bool
+) -> Iterator[dict[str, Any]]:
     before = dict(_attention)
     _attention.update(flash=enable_flash, math=enable_math)
     _attention.update(mem_efficient=enable_mem_efficient, cudnn=enable_cudnn)

@@ -23,7 +23,7 @@ from rushlight.core.tensor import (
 )
 from rushlight.core.window import Window
 from rushlight.dtypes import NUMBERS
-from rushlight.errors import DTypeError
+from rushlight.errors import DTypeError, warn_user
 from rushlight.ops.copy import Fill, fill, filler
 from rushlight.ops.create import Complex
 from rushlight.ops.device import moved
@@ -460,6 +460,13 @@ def new_tensor(
     """A copy of ``data``, by default with this tensor's dtype."""
     d = numpy_dtype(dtype, self._array.dtype)
     place, there = check_factory(device or self.device), traced_tensor(data, d)
+    if isinstance(data, Tensor):
+        warn_user(
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than "
+            "tensor.new_tensor(sourceTensor)."
+        )
     data = data if there is None else there
     if isinstance(data, Tensor):
         return copied(data.detach().to(device or self.device), d, requires_grad)

@@ -8,7 +8,7 @@ from rushlight.core import engine
 from rushlight.core.autograd import record
 from rushlight.core.node import GradientEdge, standing
 from rushlight.core.tensor import INPUT, Tensor, alias, new_link
-from rushlight.errors import GraphError
+from rushlight.errors import GraphError, warn_user
 from rushlight.ops.copy import Clone
 from rushlight.ops.create import zeros
 from rushlight.tensor_api.graph import as_tuple, backward_from, paired_gradients, positions
@@ -29,7 +29,15 @@ def backward(
     outputs = as_tuple(tensors)
     if not outputs:
         raise GraphError("backward: expected at least one tensor.")
-    given = paired_gradients(outputs, grad_tensors if grad_tensors is not None else grad_variables)
+    if grad_variables is not None:
+        warn_user("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning)
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to "
+                "`backward()`. Please only use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
+    given = paired_gradients(outputs, grad_tensors)
     backward_from(outputs, given, retain_graph, create_graph, inputs)
 
 
@@ -64,6 +72,12 @@ def grad(
         >>> torch.autograd.grad(g, x)
         (tensor(18.),)
     """
+    if not only_inputs:
+        warn_user(
+            "only_inputs argument is deprecated and is ignored now (defaults to True): backward() "
+            "accumulates gradients for other parts of the graph.",
+            FutureWarning,
+        )
     outs, ins = as_tuple(outputs), as_tuple(inputs)
     if materialize_grads and allow_unused is False:
         raise ValueError(

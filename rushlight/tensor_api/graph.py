@@ -10,7 +10,7 @@ from rushlight.core.node import GradientEdge, RemovableHandle
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, edge
 from rushlight.errors import GraphError, warn_user
-from rushlight.tensor_api._common import method, methods
+from rushlight.tensor_api._common import method, methods, warn_once
 
 __all__: list[str] = []
 
@@ -101,6 +101,12 @@ def backward_from(
 ) -> None:
     """``backward`` of several tensors at once."""
     retain = create_graph if retain_graph is None else retain_graph
+    if create_graph:
+        warn_once(
+            "Using backward() with create_graph=True will create a reference cycle between the "
+            "parameter and its gradient, which keeps memory until Python finds it. autograd.grad "
+            "makes none; or set the .grad of parameters to None after use."
+        )
     roots, gs = engine.start(tensors, grads)
     if inputs is None:
         engine.run_backward(roots, gs, retain, create_graph)

@@ -140,6 +140,12 @@ def attach(n: Node, out: Any) -> None:
             o._node, o._tracked = output_of(n, i), True
 
 
+def node_name(out: Tensor) -> str:
+    """How users see the node of ``out``; empty where it has none."""
+    node = out._node
+    return "" if node is None else (node.edges[0] if node._is_output else node).name()
+
+
 def known_as(name: str, out: Tensor) -> Tensor:
     """``out``, whose node users see as ``name``: several operations here, one in PyTorch."""
     node = out._node

@@ -320,6 +320,9 @@ def _new(self: Tensor, *args: Any, **options: Any) -> Tensor:
         raise TypeError(
             f"new(): data must be a sequence, got the number {args[0]}; see new_tensor."
         )
+    if isinstance(args[0], Tensor):
+        place = options.get("device") or self.device
+        return args[0].detach().to(place, self.dtype, copy=True)  # type: ignore[no-any-return]
     return self.new_tensor(args[0], **options)  # type: ignore[no-any-return]
 
 

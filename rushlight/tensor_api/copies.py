@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import formats
-from rushlight.core.autograd import known_as
+from rushlight.core.autograd import known_as, node_name
 from rushlight.core.tensor import Tensor
 from rushlight.tensor_api import axes, pieces, views
 from rushlight.tensor_api._common import expect_tensor, store_out
@@ -36,9 +36,7 @@ def _copy(view: Tensor, of: Tensor) -> Tensor:
     copy = view.clone(memory_format=formats.contiguous_format)
     if view is of:
         return known_as("AliasBackward0_copy", copy)
-    if view._node is None:
-        return copy
-    return known_as(view._node.name().replace("Unsafe", "") + "_copy", copy)
+    return known_as(node_name(view).replace("Unsafe", "") + "_copy", copy)
 
 
 def _view(input: Tensor, size: Any = None, *, dtype: Any = None) -> Tensor:

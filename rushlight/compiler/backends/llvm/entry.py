@@ -116,8 +116,12 @@ class Entry:
                     raise ValueError("there may be tensors in it, or other content the next time")
                 rows.append((id(a), *[0] * (code.ARGUMENT_WORDS - 1)))
                 continue
-            x = a._array
+            x, first = a._array, next(k for k, other in enumerate(args) if other is a)
             check_array(x)
+            if first < len(rows):
+                rows.append((*[0] * (code.ARGUMENT_WORDS - 1), first))
+                tensors += 1
+                continue
             if any([may_overlap(x, other) for other in arrays]):
                 raise ValueError("arguments that share their memory")
             arrays.append(x)
@@ -126,7 +130,8 @@ class Entry:
             like = self.described(x.shape, x.dtype, getattr(x, "kind", None))
             slot = slot_of.get(tensors, self.unread)
             flags = id(a._wants_grad), id(a._wants_grad)  # other views are looked at
-            rows.append((0, id(type(a)), *flags, *like, slot, reach(x), self.unread, CONTIGUOUS))
+            where = slot, reach(x), self.unread, CONTIGUOUS
+            rows.append((0, id(type(a)), *flags, *like, *where, -1))
             tensors += 1
         return rows
 
@@ -153,7 +158,7 @@ class Entry:
             flags = CONTIGUOUS | (WRITEABLE if k in targets else 0)
             like = id(leaf), id(Tensor), no, no, *self.described(v.shape, d, kind), k
             size = int(np.prod(v.shape, dtype=np.int64)) * d.itemsize if kind is None else 1
-            rows.append((*like, size, targets.get(k, self.unread), flags))
+            rows.append((*like, size, targets.get(k, self.unread), flags, -1))
         return rows
 
     def conditions(self, variant: Any) -> list[tuple[int, int]]:

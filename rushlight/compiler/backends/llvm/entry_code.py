@@ -31,9 +31,9 @@ ARRAY_TYPE, RANGES, RANGE_COUNT, TO_INT, NONE, FALSE, TENSOR_TYPE = range(13, 20
 GRADIENTS, GRADIENT_COUNT, GRADIENT_RANGES, SETTLED, DEVICE_TYPE, RECORD_WORDS = range(20, 26)
 # words of an argument: OBJECT is the argument itself, or zero for a tensor like the one described;
 # of a gradient: the leaf. TARGET is where else in the block its address belongs, FLAGS what its
-# array's flags must have
-OBJECT, TYPE, WANTS_GRAD, TRACKED, RANK, DIMS, DTYPE, SLOT, BYTES, TARGET, FLAGS = range(11)
-ARGUMENT_WORDS = 11
+# array's flags must have, SAME which argument before it must be the same one; -1 for none
+OBJECT, TYPE, WANTS_GRAD, TRACKED, RANK, DIMS, DTYPE, SLOT, BYTES, TARGET, FLAGS, SAME = range(12)
+ARGUMENT_WORDS = 12
 ON_GPU = -1  # the rank of arrays there, whose kind stands in the place of a dtype
 # words of a gradient that is made anew: its leaf, its array, and whether there is none before
 LEAF, ARRAY, ABSENT, FRESH_WORDS = range(4)
@@ -202,6 +202,16 @@ same:
   %is = icmp eq ptr %item, %object
   br i1 %is, label %a.next, label %miss
 tensor:
+{read("%row", 8 * SAME, "%same.as")}
+  %once = icmp slt i64 %same.as, 0
+  br i1 %once, label %alone, label %twice
+twice:
+  %same.at = mul i64 %same.as, 8
+  %same.to = add i64 %same.at, {TUPLE_ITEMS}
+{read("%tuple", "%same.to", "%same.item", "ptr")}
+  %same.eq = icmp eq ptr %same.item, %item
+  br i1 %same.eq, label %a.next, label %miss
+alone:
 {
         loop(
             "b",

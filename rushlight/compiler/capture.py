@@ -69,6 +69,7 @@ class Call:
                 released(trace.made, None)
                 raise
             self.caught = [*trace.refused]  # errors that it went on after
+            self.looked = [g for g in planted.growing.values() if g.failed]
             del args, kwargs
             self.changes: list[Any] = [
                 *planted.changes(),

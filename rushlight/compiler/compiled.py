@@ -21,7 +21,8 @@ from rushlight.compiler.given import Given
 from rushlight.compiler.guards import CHANGING, Guard, Kept, Options
 from rushlight.compiler.held import NotCompared
 from rushlight.compiler.leaves import Named
-from rushlight.compiler.places import Place, are_numbers, signature_of
+from rushlight.compiler.lists import Growing, Grown, Tail
+from rushlight.compiler.places import Item, Place, are_numbers, signature_of
 from rushlight.compiler.replay import replayed, settled
 from rushlight.compiler.signatures import itself, sharing, signature
 from rushlight.compiler.surroundings import Surroundings
@@ -41,6 +42,7 @@ MOST_VAIN = 32  # programs that were left for a value, in excess of those that w
 MOST_CAUGHT = 4  # calls that are traced in vain, as they catch an error
 MOST_PINNED = 4  # captures for integers that Python needs at once, see Trace.pin
 MOST_PLACES = 256  # that are looked up at each call
+PATIENCE = 16  # traced calls that look at lists for whose items nothing stands yet
 
 
 def only_casts() -> bool:
@@ -68,6 +70,7 @@ class Compiled:
         self.refused = 0  # calls in a row that would have had to be captured once too often
         self.unseen = 0  # calls that are to run as they are
         self.again = False  # whether the next call is traced, whatever its signature
+        self.patience = PATIENCE  # calls that may yet look at a list that gets longer
         self.caught = 0  # calls that were traced and caught an error
         self.vain = 0  # calls for which a program was run in vain, less those that one served
         self.reasons: list[str] = []  # why it was captured, each time
@@ -252,6 +255,8 @@ class Compiled:
         # there may be more to look at, to look up, or to leave behind, at the next call
         if grew or call.entered_more() or self.given.froze(call.trace) or self.note_places(guards):
             return settled(call, guards, out)
+        if call.looked and self.learn_lists(call.looked):
+            return out
         self.traces += 1
         self.reasons.append(self.reason)
         failure = call.failure() or changed_by_itself(guards)
@@ -365,6 +370,29 @@ class Compiled:
             self.variants, self.seen, self.last, self.entered = {}, {}, None, []
             self.again = not numbers
         return bool(new)
+
+    def learn_lists(self, lists: list[Growing]) -> bool:
+        """Make places of what a call looked at in lists that it also adds to; whether calls may be
+        captured with these, now or when a list is longer, or no longer gets longer.
+        """
+        self.patience -= 1
+        places = {p.key: p for p in self.places}
+        for g in lists:
+            more: list[Place] = []
+            if g.wanted is not None and g.wanted <= len(g.x):
+                more = [Tail(g.x, k + 1) for k in range(g.wanted)]
+            elif len(g.x) == g.before:
+                more = [Item(g.x, k) for k in range(g.before)]
+                places.pop(Grown(g.x).key)
+            places.update({p.key: p for p in more})
+        if self.patience < 0 or len(places) > MOST_PLACES:
+            return False
+        self.again = places.keys() != {p.key for p in self.places}
+        if self.again:
+            self.places, self.variants, self.seen, self.entered = [*places.values()], {}, {}, []
+        else:
+            self.unseen = UNSEEN
+        return True
 
     def note_strange(self, args: tuple[Any, ...], reason: str) -> None:
         """Say once that too many calls in a row are unlike all before, and so were not captured."""

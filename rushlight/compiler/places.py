@@ -15,6 +15,7 @@ from types import BuiltinFunctionType
 from typing import Any
 
 from rushlight.compiler.held import ABSENT, Held, alike, content
+from rushlight.compiler.lists import Growing, Grown, Tail
 from rushlight.compiler.objects import attributes
 from rushlight.compiler.python_numbers import is_number, number
 from rushlight.core.tensor import Tensor
@@ -120,66 +121,7 @@ class Wanting:
         self.t.requires_grad_(value)
 
 
-class Grown:
-    """The end of a list or deque that calls add to, and do not look at."""
-
-    def __init__(self, x: Any) -> None:
-        self.x = x
-
-    @property
-    def key(self) -> Any:
-        """What no other place has."""
-        return "list", id(self.x), ""
-
-    def get(self) -> Any:
-        """What a program depends on there: nothing."""
-        return ()
-
-    def set(self, value: Any) -> None:
-        """Add what a call adds."""
-        self.x.extend(value)
-
-
-class Growing:
-    """Stands for a list or deque that a traced call may add to: it may do nothing else with it."""
-
-    __class__ = property(lambda self: type(self.x))
-    __slots__ = ("x", "trace", "added")
-
-    def __init__(self, x: Any, trace: Any) -> None:
-        self.x, self.trace = x, trace
-        self.added: list[Any] = []
-
-    def append(self, value: Any) -> None:
-        """As of a list."""
-        self.extend([value])
-
-    def extend(self, values: Any) -> None:
-        """As of a list."""
-        values = [*values]
-        self.x.extend(values)
-        self.added += values
-
-    def __iadd__(self, values: Any) -> Growing:
-        self.extend(values)
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        self.trace.fail("it looks at a list, or changes one, that it also adds to")
-        return getattr(self.x, name)
-
-
-def look(name: str) -> Any:
-    """A method that looks at the list."""
-    return lambda self, *args: self.__getattr__(name)(*args)
-
-
-for _name in ("len", "getitem", "setitem", "delitem", "iter", "contains", "reversed", "add", "mul",
-              "rmul", "imul", "eq", "ne", "lt", "gt", "le", "ge", "repr", "str"):  # fmt: skip
-    setattr(Growing, f"__{_name}__", look(f"__{_name}__"))
-
-
-Place = Attribute | Item | Cell | Grown
+Place = Attribute | Item | Cell | Grown | Tail
 
 
 def within(place: Place, then: Any, now: Any) -> list[Place] | None:
@@ -258,13 +200,20 @@ class Planted:
         self.growing: dict[int, Growing] = {}  # by the lists
         self.unseen: list[tuple[Any, list[Any]]] = []  # lists that this call should not add to
         self.insides: list[tuple[Place, Any, Any]] = []  # what lists and dicts in places held
+        self.tails: dict[int, list[Any]] = {}  # what stands for the last items of lists
         for place in places:
-            if type(place) is not Grown:
+            if type(place) is Tail:
+                if (value := place.get()) is not ABSENT:
+                    there = symbolic(value, place.get, trace)
+                    self.tails.setdefault(id(place.x), []).append(there)
+            elif type(place) is not Grown:
                 self.add(place, place.get, symbolic)
 
     def grow(self, place: Place, x: Any) -> None:
         """A place of a list that calls add to."""
-        growing = self.growing.setdefault(id(x), Growing(x, self.trace))
+        if id(x) not in self.growing:
+            self.growing[id(x)] = Growing(x, self.trace, self.tails.get(id(x), []))
+        growing = self.growing[id(x)]
         self.rows.append((place, x, growing))
 
     def add(self, place: Place, source: Any, symbol: Callable[..., Any]) -> None:

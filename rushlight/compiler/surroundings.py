@@ -41,6 +41,7 @@ from rushlight.compiler.guards import (
     contents,
 )
 from rushlight.compiler.held import PLAIN, grows, items
+from rushlight.compiler.lists import SUMMARIES, Grown
 from rushlight.compiler.objects import (
     attributes,
     classes,
@@ -51,7 +52,7 @@ from rushlight.compiler.objects import (
     optimizes,
     ours,
 )
-from rushlight.compiler.places import Attribute, Cell, Grown, Item, Place, Planted
+from rushlight.compiler.places import Attribute, Cell, Item, Place, Planted
 from rushlight.compiler.python_numbers import CONVERSIONS, number, of_math
 from rushlight.compiler.said import Printing
 from rushlight.compiler.trace import Trace
@@ -210,17 +211,16 @@ class Surroundings:
 
     def visit_items(self, x: Any, keys: Any) -> None:
         """Collect from the items of a list or dict that are not looked up at each call."""
-        of_list = isinstance(x, list)
+        kind: Any = next(c for c in (dict, list, deque) if isinstance(x, c))
         for k in keys:
             if ("item", id(x), k) not in self.moving:
-                item = list.__getitem__(x, k) if of_list else dict.__getitem__(x, k)
-                self.visit(item, "", Item(x, k))
+                self.visit(kind.__getitem__(x, k), "", Item(x, k))
 
     def visit_container(self, x: Any) -> None:
         """Collect from what is in a list, dict or the like, and from what a user's class adds."""
         kind = type(x)
-        if issubclass(kind, list):
-            self.visit_items(x, range(list.__len__(x)))
+        if issubclass(kind, (list, deque)):
+            self.visit_items(x, range(len(items(x))))
         elif issubclass(kind, dict):
             self.visit_items(x, [*dict.keys(x)])
         else:
@@ -330,6 +330,9 @@ class Surroundings:
         for d, names in self.code.globals():
             for name in {*names} & CONVERSIONS.keys() - self.code.uncalled - d.keys():
                 planted.add(Item(d, name), CONVERSIONS[name], lambda value, source, trace: source)
+            for name in {*names} & SUMMARIES.keys() - self.code.uncalled - d.keys():
+                if self.lists:
+                    planted.add(Item(d, name), SUMMARIES[name], lambda value, source, trace: source)
         trace.printing = Printing(trace)
         for d, names in self.code.globals():
             for name, stands in (("print", trace.printing), ("str", trace.printing.text)):

@@ -162,12 +162,10 @@ def test_what_is_kept_in_a_queue_is_noticed():
         return x + 1
 
     run = rl.compile(f)
-    run(rl.ones(3))
-    run(rl.ones(3))
-    with pytest.warns(UserWarning, match="looks at a list"):
-        run(rl.ones(3))
-    run(rl.full((3,), 2.0))
-    assert kept[0].tolist()[0] == 4
+    for k in range(30):
+        run(rl.full((3,), float(k)))
+        assert kept[0].tolist()[0] == 2 * k
+    assert run._compiled.variants
 
 
 def test_memory_given_back_serves_again():

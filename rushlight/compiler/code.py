@@ -106,11 +106,16 @@ class Code:
         self.handles = False  # whether errors may be caught
         self.asks_truth = False  # whether something is compared with True or False by identity
         self.foreign = False  # whether it calls extensions in C, which know arrays by their type
+        self.watched = False  # whether a call was
         self.all = False  # another profiler is at work: nothing can be noted
 
     def has(self, code: CodeType) -> bool:
         """Whether it was entered."""
         return self.all or self.entered.get(id(code), (code, None))[1] is not None
+
+    def may_run(self, code: CodeType) -> bool:
+        """Whether calls may enter it: all that they do is known once they were watched."""
+        return self.all or not self.watched or id(code) in self.entered
 
     def ran(self, x: Any) -> bool:
         """Whether x is a function, or what a class makes of one, that was entered."""
@@ -189,6 +194,7 @@ class Code:
             return function(*args, **kwargs)
         finally:
             sys.setprofile(outer)
+            self.watched = True
 
     def enter(self, code: CodeType, found: dict[str, Any]) -> None:
         """Note code that is entered for the first time, and its globals."""

@@ -260,6 +260,8 @@ class Surroundings:
         if f.__dict__:
             self.visit_attributes(f)
             self.visit(f.__dict__.get("__wrapped__"))  # what another compiled function calls
+        if not self.code.may_run(f.__code__):
+            return
         runs = self.code.has(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             if ("cell", id(cell), "") in self.moving:

@@ -686,3 +686,39 @@ def test_what_is_bound_to_nothing():
     assert results == [(X * 2).tolist()] * 4 and run._compiled.eager is None
     call.factor = 3.0
     assert run(X).tolist() == (X * 3).tolist()
+
+
+def test_functions_in_a_table_that_are_not_called_are_not_looked_into():
+    """Libraries have tables of all that there is; one function of it is called."""
+    scale = {"of one": 2.0, "of another": 3.0}
+    hidden = types.SimpleNamespace(value=1.0)
+
+    def one(x):
+        return x * scale["of one"]
+
+    def another(x):
+        return x * scale["of another"] + hidden.value
+
+    table, chosen = {"one": one, "another": another}, types.SimpleNamespace(name="one")
+
+    def step(x):
+        return table[chosen.name](x)
+
+    run, x = rl.compile(step), rl.ones(2)
+    for _ in range(4):
+        assert run(x).tolist() == [2, 2]
+    hidden.value = 5.0  # which nothing looks at
+    assert run(x).tolist() == [2, 2]
+    assert run._compiled.traces == 1
+    chosen.name = "another"
+    for k in range(6):
+        hidden.value = float(k)
+        assert run(x).tolist() == [3 + k, 3 + k]
+    chosen.name = "one"
+    assert run(x).tolist() == [2, 2]
+    table["one"] = another
+    for k in range(6):
+        hidden.value = float(k)
+        assert run(x).tolist() == [3 + k, 3 + k]
+    scale["of another"] = 4.0
+    assert run(x).tolist() == [9, 9]

@@ -127,7 +127,7 @@ def isclose(
             f"isclose: the element types must be equal, but are {d} and {b._array.dtype}; convert "
             "one of them."
         )
-    if rtol < 0 or atol < 0:
+    if not (rtol >= 0 and atol >= 0):  # nor NaN
         raise RuntimeError(
             f"rtol must be greater than or equal to zero, and atol too, but they are {rtol} and "
             f"{atol}"

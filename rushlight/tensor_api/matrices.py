@@ -14,6 +14,7 @@ from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import linalg as L
+from rushlight.ops.linalg.matrices import square
 from rushlight.tensor_api._common import method, methods, store_out, warn_once
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.products import matrix_power
@@ -122,6 +123,7 @@ def cholesky_solve(
 @method
 def cholesky_inverse(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The inverse of a matrix, given its Cholesky factor."""
+    square("cholesky_inverse", input._array)
     result = cholesky_solve(L.eye_like(input).expand(input.shape), input, upper)
     result = known_as("CholeskyInverseBackward0", result)
     return result if out is None else store_out(out, result)

@@ -263,3 +263,19 @@ WRONG = """
 def test_calls_of_no_form(call):
     call = call if call.startswith("T.") else f"lib.{call}"
     assert same(lambda lib: eval(call, {"lib": lib, "T": lib.ones(3, 3)})) is TypeError
+
+
+@pytest.mark.parametrize(
+    "call, kind",
+    [
+        ("isclose(T, T, rtol=float('nan'))", RuntimeError),
+        ("allclose(T, T, atol=float('nan'))", RuntimeError),
+        ("cholesky_inverse(T.sum())", RuntimeError),
+        ("cholesky_inverse(T[:2])", RuntimeError),
+        ("nn.utils.rnn.pad_sequence([T, 2])", TypeError),
+    ],
+)
+def test_values_that_are_refused(call, kind):
+    for lib in LIBRARIES:
+        with pytest.raises(kind):
+            eval(f"lib.{call}", {"lib": lib, "T": lib.ones(3, 3), "float": float})

@@ -16,7 +16,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.autograd import known_as
-from rushlight.core.tensor import Tensor, constant
+from rushlight.core.tensor import Tensor, constant, expect_tensors
 
 __all__ = [
     "PackedSequence",
@@ -265,6 +265,7 @@ def pad_sequence(
     tensors = list(sequences.unbind(0) if isinstance(sequences, Tensor) else sequences)
     if not tensors:
         raise RuntimeError("received an empty list of sequences")
+    expect_tensors("pad_sequence", *tensors)
     longest = max(t.size(0) for t in tensors)
     rest = tensors[0].shape[1:]
     filled = []

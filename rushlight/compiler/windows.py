@@ -9,9 +9,11 @@ import numpy as np
 
 from rushlight.compiler.graph import Graph, Node, Value
 from rushlight.compiler.loops import ZERO, Affine, Index
-from rushlight.compiler.scalars import FLOATS, HALVES
+from rushlight.compiler.scalars import FLOATS, HALVES, INTEGERS
 from rushlight.core.view import View
 from rushlight.ops.compare import Eq, Ne
+from rushlight.ops.copy import Cast
+from rushlight.ops.rounding import Step
 from rushlight.ops.view import look
 
 OTHER_BYTES = ("ViewDtype", "Real", "Imag", "ViewAsReal", "ViewAsComplex")
@@ -26,9 +28,14 @@ def is_view(node: Node) -> bool:
 Places = dict[int, tuple[Value, Any]]  # parts of other values, by number: of which, and the chain
 
 
-def asks_equality(node: Node) -> bool:
-    """Whether a node asks if floats are the same, of which one may be computed in two places."""
-    return type(node.op) in (Eq, Ne) and all(
+def asks_last_digits(node: Node) -> bool:
+    """Whether a node asks if floats are the same, of which one may be computed in two places, or
+    makes them whole, where a digit that eager code has not may be one more or less.
+    """
+    whole = isinstance(node.op, Step) or (
+        isinstance(node.op, Cast) and node.outputs[0].dtype in INTEGERS
+    )
+    return (whole or type(node.op) in (Eq, Ne)) and all(
         [isinstance(v, Value) and v.dtype in (*FLOATS, *HALVES) for v in node.inputs]
     )
 
@@ -43,7 +50,7 @@ class Windows:
 
     def __init__(self, graph: Graph, places: Places | None = None) -> None:
         self.producer = {v.number: n for n in graph.nodes for v in n.outputs}
-        self.compares = any(map(asks_equality, graph.nodes))
+        self.exact = any(map(asks_last_digits, graph.nodes))
         self.places = places or {}
         self.known: dict[int, tuple[Value, Any]] = {}
         self.memory = np.empty(0, np.int8)

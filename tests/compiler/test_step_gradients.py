@@ -345,6 +345,20 @@ def test_kernels_that_differ_in_how_they_round_are_written_apart():
     assert "contract" in plain[0] and "contract" not in compared[0]
 
 
+@pytest.mark.parametrize("whole", [lambda x: x.long(), rl.floor, rl.ceil, rl.trunc, rl.round])
+def test_numbers_become_the_whole_ones_of_eager_code(whole):
+    """As in averages of counts: 0.9 * 6 + 0.1 * 16 is 7, or less by what a product loses."""
+    counts = rl.arange(60)
+    shift = 0.5 if whole is rl.round else 0.0
+
+    def step(x):
+        return whole(x * 0.9 + counts * (1 - 0.9) + shift)
+
+    run = rl.compile(step, fullgraph=True)
+    for n in range(40):
+        assert run(rl.tensor(n)).tolist() == step(rl.tensor(n)).tolist()
+
+
 @pytest.mark.parametrize("value", [0.5, 1.5, 2])
 def test_integers_take_no_fraction_of_a_factor(value):
     x = rl.arange(6)

@@ -139,7 +139,8 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Any]) -> RemovableHandl
     """
     if not self.requires_grad:
         raise GraphError("cannot register a hook on a tensor that doesn't require gradient")
-    holder: Any = self.grad_fn or self  # a stale view's node is made again first
+    place: Any = edge(self)  # its own, also among the outputs of a node
+    holder = self if place is None else place
     name = "hooks" if holder is not self else "_hooks"
     if getattr(holder, name) is None:
         setattr(holder, name, {})
@@ -169,10 +170,10 @@ def retain_grad(self: Tensor) -> None:
         raise GraphError("can't retain_grad on Tensor that has requires_grad=False")
     if self._node is None or self._keeps_grad:
         return
-    node = self.grad_fn  # a stale view is refreshed before it keeps anything
-    if node is not None:
+    place = edge(self)  # a stale view is refreshed before it keeps anything
+    if self._node is not None:
         self._keeps_grad = True
-        node.add_keeper(self)
+        place.add_keeper(self)
 
 
 def _set_grad(self: Tensor, value: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import linalg as L
 from rushlight.ops.linalg.matrices import square
@@ -164,6 +164,7 @@ def matrix_exp(input: Tensor) -> Tensor:
 
 def pinv(x: Tensor, rtol: Any = None, atol: Any = None, hermitian: bool = False) -> Tensor:
     """The Moore-Penrose inverse."""
+    expect_tensors("pinv", x)
     if x._array.dtype not in dtypes.DIFFERENTIABLE:
         raise DTypeError(
             "linalg.pinv: expected a tensor of floats or complex numbers, but got "

@@ -439,3 +439,21 @@ def test_views_that_lost_their_history_have_no_grad_to_read():
         view = x[1:]
         x.add_(1)
     assert view.grad is None
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight], ids=["torch", "rushlight"])
+def test_hooks_and_gradients_of_one_among_several_outputs(lib):
+    """They share a node, and each has its own gradient."""
+    x = lib.arange(4.0, requires_grad=True)
+    y = x * 1
+    a, b = y.split(2)
+    seen = []
+    a.register_hook(lambda g: seen.append(("a", g.tolist())))
+    b.register_hook(lambda g: g * 10)
+    a.retain_grad()
+    b.retain_grad()
+    (a.sum() * 2 + (b * b).sum()).backward()
+    assert seen == [("a", [2.0, 2.0])]
+    assert [a.grad.tolist(), b.grad.tolist()] == [[2.0, 2.0], [40.0, 60.0]]
+    assert x.grad.tolist() == [2.0, 2.0, 40.0, 60.0]
+    assert a.grad_fn is b.grad_fn

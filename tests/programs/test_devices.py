@@ -28,7 +28,10 @@ def test_switches_are_modules_that_keep_what_is_set():
     torch.backends.cuda.matmul.allow_tf32 = True
     assert torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
-    with torch.backends.cuda.sdp_kernel(enable_flash=False):
+    with (
+        pytest.warns(FutureWarning, match="sdp_kernel"),
+        torch.backends.cuda.sdp_kernel(enable_flash=False),
+    ):
         assert not torch.backends.cuda.flash_sdp_enabled()
     assert torch.backends.cuda.flash_sdp_enabled()
 

@@ -140,17 +140,23 @@ def attach(n: Node, out: Any) -> None:
             o._node, o._tracked = output_of(n, i), True
 
 
+def whole_node(out: Tensor) -> Any:
+    """The node of ``out``, which all outputs of an operation share; None where it has none."""
+    node = out._node
+    return node.edges[0] if node is not None and node._is_output else node
+
+
 def node_name(out: Tensor) -> str:
     """How users see the node of ``out``; empty where it has none."""
-    node = out._node
-    return "" if node is None else (node.edges[0] if node._is_output else node).name()
+    node = whole_node(out)
+    return "" if node is None else str(node.name())
 
 
 def known_as(name: str, out: Tensor) -> Tensor:
     """``out``, whose node users see as ``name``: several operations here, one in PyTorch."""
-    node = out._node
+    node = whole_node(out)
     if node is not None:
-        (node.edges[0] if node._is_output else node).called = name
+        node.called = name
     return out
 
 

@@ -98,9 +98,9 @@ def convolve(kind, x, w, y, how):
     """
     pads = [*zip(how[cudnn.BEFORE], how[cudnn.AFTER], strict=True)]
     groups = x.shape[1] // w.shape[1]
-    image = np.pad(x, [(0, 0), (0, 0), *pads]) if kind != cudnn.BACKWARD_INPUT else None
-    if image is None:
-        image = np.zeros([*x.shape[:2], *[n + sum(p) for n, p in zip(x.shape[2:], pads)]], x.dtype)  # noqa: B905
+    image = np.pad(x, [(0, 0), (0, 0), *pads])
+    if kind == cudnn.BACKWARD_INPUT:
+        image[...] = 0
     result = w if kind == cudnn.BACKWARD_WEIGHT else y if kind == cudnn.FORWARD else image
     if result is not image:
         result[...] = 0
@@ -221,3 +221,13 @@ def test_addresses_are_kept_for_a_while(machine, monkeypatch):
             made[1](x.ctypes.data, w.ctypes.data, out.ctypes.data, w.ctypes.data)
         np.testing.assert_allclose(outs[0], expected, 1e-4, 1e-4)
         assert len(kinds) <= before + 3, k
+
+
+def test_that_nothing_is_there_for_addresses_is_told(machine, monkeypatch):
+    params = {"stride": (1, 1), "padding": ((0, 0),) * 2, "dilation": (1, 1), "groups": 1}
+    x, w = [RNG.standard_normal(s).astype("f4") for s in ((1, 6, 5, 5), (4, 6, 3, 3))]
+    node = node_of(Conv, x, w, **params)
+    _, convolve = machine.convolution(node)
+    monkeypatch.setattr(machine, "configurations", lambda graph: iter(()))
+    with pytest.raises(RuntimeError, match="clone"):
+        convolve(x.ctypes.data + 4, w.ctypes.data, 0, 0)

@@ -179,7 +179,13 @@ class Cudnn:
 
     def by_elements(self, node: Node) -> tuple[Plan, Memory]:
         """A plan for arrays that begin anywhere, and memory for it to work in."""
-        plan = self.plan(node, node.outputs[0].dtype.itemsize)
+        try:
+            plan = self.plan(node, node.outputs[0].dtype.itemsize)
+        except Refused as error:
+            raise RuntimeError(
+                f"cuDNN has no way for {node} on tensors that do not begin at multiples of "
+                f"{ALIGNED} bytes, as parts of others may: pass copies, made by .clone()."
+            ) from error
         return plan, self.driver.take(plan.size)
 
     def pack(self, plan: Plan, key: tuple[int, int, int, int]) -> ctypes.c_void_p:

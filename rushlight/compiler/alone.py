@@ -15,12 +15,13 @@ from rushlight.core.native import without_kernels
 from rushlight.core.op import Op
 from rushlight.core.tensor import layout_dense
 from rushlight.dtypes import CATEGORY
+from rushlight.ops.bits import BACK
 from rushlight.ops.copy import Cast
 from rushlight.ops.norm import BatchNorm, GroupNorm, LayerNorm
 from rushlight.ops.view import AsStrided
 
 ANY_ENGINE = Engine(0)  # made here, as a trace takes new ones for the user's
-NORMS = (LayerNorm, BatchNorm, GroupNorm)  # only their first output is read on a GPU
+NORMS = (LayerNorm, GroupNorm)  # only their first output is read on a GPU
 
 
 class Writer:
@@ -38,7 +39,9 @@ class Writer:
         except (ValueError, TypeError, RuntimeError, IndexError):
             self.made = False  # the host says what is wrong
             return
-        self.outputs = [self.graph.value(shape, d) for shape, d, _ in specs]
+        floats = BACK if isinstance(op, BatchNorm) else {}  # what it keeps is written as such
+        self.outputs = [self.graph.value(shape, floats.get(d, d)) for shape, d, _ in specs]
+        self.dtypes = [d for _, d, _ in specs]  # of the arrays
         self.strides = [steps for _, _, steps in specs]  # where they are not those of rows
         self.graph.nodes.append(Node(op, values, given, self.outputs))
 
@@ -88,7 +91,7 @@ class Writer:
             cast = graph.value(v.shape, into.dtype)
             graph.nodes.append(Node(Cast.instance, [v], {"dtype": into.dtype}, [cast]))
             v = cast
-        self.outputs = [v]
+        self.outputs, self.dtypes = [v], [v.dtype]
         for x, entry in zip(self.operands, self.entries, strict=True):
             if entry is not None and same(x, into) and into.flags.c_contiguous:
                 graph.updates = [(entry, v)]

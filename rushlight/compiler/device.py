@@ -94,9 +94,8 @@ class Entry:
         # results that do not lie in rows
         self.turned = [(k, steps) for k, steps in enumerate(writer.strides) if steps is not None]
         self.makers = []
-        for v in writer.outputs:
-            steps = packed_strides(v.shape, v.dtype.itemsize)
-            kind = kind_of(v.shape, steps, v.dtype, program.driver)
+        for v, d in zip(writer.outputs, writer.dtypes, strict=True):
+            kind = kind_of(v.shape, packed_strides(v.shape, d.itemsize), d, program.driver)
             self.makers.append((kind.nbytes, kind))
 
     @classmethod

@@ -125,6 +125,12 @@ class DeviceArray(Window):
             return self.remembered(("swapaxes", a, b), super().swapaxes(a, b))
         return self.viewed(found)
 
+    def view(self, dtype: Any) -> Any:
+        """The same bytes, as elements of another dtype of that size."""
+        x = self.kind
+        kind = kind_of(x.shape, x.strides, dtype, x.driver)
+        return place(self.memory, self.offset, kind, self if self.base is None else self.base)
+
     def remembered(self, asked: Any, made: Any) -> Any:
         """``made``, which is what is asked of arrays of this kind."""
         view = made.__class__ is DeviceArray

@@ -16,8 +16,9 @@ from rushlight import dtypes
 from rushlight.core.device_array import driver_of
 from rushlight.core.native import LEAST as LEAST_COMPILED
 from rushlight.core.native import in_dtype, kernels, widened
+from rushlight.core.elementwise import Elementwise
 from rushlight.core.op import Op
-from rushlight.core.state import modes
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.dtypes import FLOATS
 from rushlight.ops.bits import FORWARD, as_bits, from_bits
@@ -248,7 +249,8 @@ class BatchNorm(Op):
         if modes.grad:
             return batch_norm_gradients(g[0], input, weight, params["eps"])
         if modes.trace is not None or driver_of(input) is not None:
-            return BatchNormGrad.bind(g[0], input, weight, eps=params["eps"])
+            kept = kept_on_gpu(mean, scale)
+            return BatchNormGrad.bind(g[0], input, weight, *kept, eps=params["eps"])
         w = None if weight is None else weight._array
         arrays = g[0]._array, input._array, w, mean._array, scale._array
         numbers, (c,) = channels_of(arrays[1].shape)
@@ -260,16 +262,36 @@ class BatchNorm(Op):
         return [wrap(a) if need else None for a, need in zip(found, needs, strict=True)]
 
 
+def kept_on_gpu(mean: Tensor, scale: Tensor) -> tuple[Any, Any]:
+    """The statistics that ``BatchNorm`` has left on a GPU; None and None where there are none."""
+    if state.busy or driver_of(mean) is None:
+        return None, None
+    return wrap(from_bits(mean._array)), wrap(from_bits(scale._array))
+
+
 class BatchNormGrad(Op):
-    """The gradients of ``BatchNorm`` in a captured call, which finds mean and scale again."""
+    """The gradients of ``BatchNorm`` on a GPU, and in a captured call, which finds mean and scale
+    again.
+    """
 
     outputs = ("by_input", "by_weight", "by_bias")
 
-    def eager(self, xp, g, input, weight, *, eps):
-        w = widened(weight)  # as the bias, which does not matter here: that kernel is there
-        arrays = flattened(widened(input)), w, w
-        _, mean, scale = ChannelNorm.instance.forward(arrays, {"eps": eps})
+    def eager(self, xp, g, input, weight, mean, scale, *, eps):
+        if mean is None:
+            w = widened(weight)  # as the bias, which does not matter here: that kernel is there
+            arrays = flattened(widened(input)), w, w
+            _, mean, scale = ChannelNorm.instance.forward(arrays, {"eps": eps})
         return batch_gradients(g, input, weight, mean, scale, True)
+
+
+class BlendVariance(Elementwise):
+    """A running variance moved towards that of a batch: ``scale`` is ``1 / sqrt(var + eps)``,
+    ``unbiased`` the factor that makes ``var`` unbiased.
+    """
+
+    def scalar(self, s, running, scale, *, eps, unbiased, weight):
+        variance = (1.0 / (scale * scale) - eps) * unbiased
+        return running * (1 - weight) + variance * weight
 
 
 def batch_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, needed: bool) -> list[Any]:

@@ -86,3 +86,32 @@ def test_parameters_that_are_arrays(recwarn):
     ):
         np.testing.assert_allclose(f(x.cuda()).cpu(), f(x), rtol=1e-5, atol=1e-6)
     assert not [w for w in recwarn if "no GPU kernel" in str(w.message)]
+
+
+@pytest.mark.parametrize(
+    "d", [torch.float32, torch.float16, torch.bfloat16, torch.float64], ids=str
+)
+@pytest.mark.parametrize("shape", [(8, 3), (4, 3, 5), (2, 3, 4, 5)], ids=str)
+def test_batch_norm(shape, d, recwarn):
+    found = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        x = (torch.randn(shape) * 2 + 1).to(device, d).requires_grad_()
+        m = nn.BatchNorm2d(3) if len(shape) > 3 else nn.BatchNorm1d(3)
+        m.to(device, torch.float64 if d is torch.float64 else torch.float32)
+        with torch.no_grad():
+            m.weight.copy_(torch.tensor([0.5, 1.5, -1.0]))
+            m.bias.copy_(torch.tensor([0.1, 0.0, 3.0]))
+        y = m(m(x))
+        (y * y.detach().abs()).sum().backward()
+        found.append(
+            [
+                t.cpu().double().numpy()
+                for t in (y.detach(), x.grad, *m.state_dict().values(), m.weight.grad, m.bias.grad)
+            ]
+        )
+        assert y.dtype is d and x.grad.dtype is d
+    assert not [str(w.message) for w in recwarn]
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5}.get(d, 2e-2)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, tolerance, tolerance)

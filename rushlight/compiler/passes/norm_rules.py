@@ -128,10 +128,12 @@ def channel_dims(x: Value) -> Dims:
     return (0, *range(2, len(x.shape)))
 
 
-def by_channels(w: Writer, node: Node) -> list[Value]:
-    """Channels less their mean, over their deviation; the means and scales."""
-    x, weight, bias = node.inputs
-    y, mean, scale = deviations(w, x, node.params["eps"])
+def by_channels(w: Writer, given: Any, eps: float) -> list[Value]:
+    """Channels less their mean, over their deviation; the means and scales. ``given``: the input,
+    weight and bias.
+    """
+    x, weight, bias = given
+    y, mean, scale = deviations(w, x, eps)
     factor = scale if weight is None else w.map(Mul, scale, weight)
     y = w.map(Mul, y, along(w, factor, x, channel_dims(x)))
     return [y if bias is None else w.map(Add, y, along(w, bias, x, channel_dims(x))), mean, scale]
@@ -146,15 +148,22 @@ def deviations(w: Writer, x: Value, eps: float) -> tuple[Value, Value, Value]:
 
 
 def batch_norm(w: Writer, node: Node) -> list[Value] | None:
-    """``by_channels``. The other outputs are not made."""
-    if any([v.number in w.used for v in node.outputs[1:]]):
+    """``by_channels``. The other outputs are made where they are floats, for eager code on a GPU;
+    as their bits they are not.
+    """
+    out, *kept = node.outputs
+    if kept[0].dtype.kind == "f":
+        wide = [v if v is None else w.cast(v, kept[0].dtype) for v in node.inputs]
+        y, mean, scale = by_channels(w, wide, node.params["eps"])
+        return [w.cast(y, out.dtype), mean, scale]
+    if any([v.number in w.used for v in kept]):
         return None
-    return [by_channels(w, node)[0], *node.outputs[1:]]
+    return [by_channels(w, node.inputs, node.params["eps"])[0], *kept]
 
 
 def channel_norm(w: Writer, node: Node) -> list[Value] | None:
     """``batch_norm`` of (N, C, P), with means and scales."""
-    return by_channels(w, node)
+    return by_channels(w, node.inputs, node.params["eps"])
 
 
 def channel_norm_grad(w: Writer, node: Node) -> list[Value] | None:
@@ -168,10 +177,14 @@ def batch_norm_grad(w: Writer, node: Node) -> list[Value] | None:
     """``channel_gradients``. Mean and scale are values of the forward pass, y is computed again: as
     the difference of that pass, it would be a value as large as x that has to be kept.
     """
-    g, x, weight = node.inputs
-    _, mean, scale = deviations(w, x, node.params["eps"])
+    g, x, weight, mean, scale = node.inputs
+    if mean is None:
+        _, mean, scale = deviations(w, x, node.params["eps"])
+    else:
+        g, x, weight = [v if v is None else w.cast(v, mean.dtype) for v in (g, x, weight)]
     y = w.map(Add, x, along(w, w.map(Neg, mean), x, channel_dims(x)))
-    return channel_gradients(w, g, y, weight, scale, True)
+    found = channel_gradients(w, g, y, weight, scale, True)
+    return [w.cast(v, o.dtype) for v, o in zip(found, node.outputs, strict=True)]
 
 
 def channel_gradients(

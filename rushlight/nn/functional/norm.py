@@ -16,7 +16,16 @@ from rushlight.errors import NotSupportedError, ShapeError
 from rushlight.nn.functional.padding import constant_pad_nd
 from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
 from rushlight.ops.bits import from_bits
-from rushlight.ops.norm import ALONE, BatchNorm, GroupNorm, LayerNorm, by_loop, channels_of
+from rushlight.ops.norm import (
+    ALONE,
+    BatchNorm,
+    BlendVariance,
+    GroupNorm,
+    LayerNorm,
+    by_loop,
+    channels_of,
+    kept_on_gpu,
+)
 from rushlight.ops.sums import number
 from rushlight.ops.weighted import Addcmul, Blend
 from rushlight.tensor_api._common import in_order_of
@@ -75,9 +84,10 @@ def moved(running: list[Tensor], mean: Tensor, scale: Tensor, numbers: Any) -> b
     ``numbers``: eps, what makes variances unbiased, and the weight of the new ones.
     """
     arrays = [t._array for t in running]
-    on_cpu = mean._array.__class__ is np.ndarray
-    if state.busy or len(arrays) != 2 or not on_cpu or not mean._array.size:
+    if state.busy or len(arrays) != 2 or not mean._array.size:
         return False
+    if mean._array.__class__ is not np.ndarray:
+        return moved_on_gpu(*running, mean, scale, numbers)
     m, s = from_bits(mean._array), from_bits(scale._array)
     for a in arrays:
         if a.__class__ is not np.ndarray or a.dtype is not m.dtype or not a.flags.carray:
@@ -88,6 +98,19 @@ def moved(running: list[Tensor], mean: Tensor, scale: Tensor, numbers: Any) -> b
     loop(m, s, *arrays, np.array(numbers), m.size)
     for t in running:
         bump(t)
+    return True
+
+
+def moved_on_gpu(
+    running_mean: Tensor, running_var: Tensor, mean: Tensor, scale: Tensor, numbers: Any
+) -> bool:
+    """``moved`` where the statistics are on a GPU."""
+    found = kept_on_gpu(mean, scale)
+    if found[0] is None:
+        return False
+    eps, unbiased, weight = numbers
+    Blend.update(running_mean, found[0], weight=weight)
+    BlendVariance.update(running_var, found[1], eps=eps, unbiased=unbiased, weight=weight)
     return True
 
 

@@ -33,6 +33,7 @@ PARAMS = {
     "Addcmul": {"value": 0.3},
     "Addcdiv": {"value": 0.3},
     "Blend": {"weight": 0.3},
+    "BlendVariance": {"eps": 1e-3, "unbiased": 1.1, "weight": 0.3},
     **dict.fromkeys(("InLevels", "FakeQuantizePerTensor", "FakeQuantizePerChannel"), LEVELS),
     "Logit": {"eps": None},
     "NanToNum": {"nan": 0.5, "posinf": 7.0, "neginf": -7.0},

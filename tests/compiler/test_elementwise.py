@@ -79,6 +79,7 @@ PARAMS = {
     "quant_min": -8,
     "quant_max": 7,
     "weight": 0.3,
+    "unbiased": 1.1,
 }
 DTYPES = [
     d.numpy

@@ -4,10 +4,12 @@ import pickle
 import warnings
 import zlib
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import rushlight as torch
-from rushlight.vision import models
+from rushlight.vision import models, transforms
 
 # torchvision 0.28, seed 0, 7 classes: parameters, crc32 of the keys and shapes, and the largest
 # output for a ramp of pixels
@@ -294,3 +296,45 @@ def test_a_transformer_of_convolutions():
 def test_weights_are_written_by_name():
     weights = models.ResNet18_Weights.DEFAULT
     assert repr(weights) == str(weights) == "ResNet18_Weights.IMAGENET1K_V1"
+
+
+@pytest.mark.parametrize(
+    ("name", "crop", "resized", "bicubic"),
+    [
+        ("ResNet18_Weights.IMAGENET1K_V1", 224, 256, False),
+        ("ResNet50_Weights.DEFAULT", 224, 232, False),
+        ("EfficientNet_B0_Weights.DEFAULT", 224, 256, True),
+        ("EfficientNet_B1_Weights.DEFAULT", 240, 255, False),
+        ("EfficientNet_V2_S_Weights.DEFAULT", 384, 384, False),
+        ("Swin_V2_B_Weights.DEFAULT", 256, 272, True),
+        ("ViT_L_16_Weights.IMAGENET1K_SWAG_E2E_V1", 512, 512, True),
+        ("RegNet_Y_16GF_Weights.IMAGENET1K_SWAG_LINEAR_V1", 224, 224, True),
+        ("Inception_V3_Weights.DEFAULT", 299, 342, False),
+    ],
+)
+def test_weights_know_how_to_prepare_images(name, crop, resized, bicubic):
+    prepare = models.get_weight(name).transforms()
+    assert (prepare.crop_size, prepare.resize_size) == ([crop], [resized])
+    assert (prepare.interpolation.value == "bicubic") is bicubic
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 40, 60), np.uint8))
+    got = models.get_weight(name).transforms(resize_size=32, crop_size=24)(image)
+    steps = transforms.Compose(
+        [
+            transforms.Resize(32, prepare.interpolation),
+            transforms.CenterCrop(24),
+            transforms.ConvertImageDtype(torch.float32),
+            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
+    assert torch.equal(got, steps(image))
+
+
+def test_preparations_of_segmentation_and_photographs():
+    prepare = models.segmentation.FCN_ResNet50_Weights.DEFAULT.transforms()
+    assert prepare.resize_size == [520]
+    kept = models.segmentation.FCN_ResNet50_Weights.DEFAULT.transforms(resize_size=None)
+    assert kept(torch.zeros(3, 5, 4, dtype=torch.uint8)).shape == (3, 5, 4)
+    photograph = Image.new("RGB", (60, 40), (255, 0, 0))
+    got = models.ResNet18_Weights.DEFAULT.transforms()(photograph)
+    assert got.shape == (3, 224, 224)
+    assert abs(got[0, 0, 0].item() - (1 - 0.485) / 0.229) < 1e-5

@@ -6,6 +6,11 @@ from __future__ import annotations
 
 import enum
 import functools
+from collections.abc import Callable
+from typing import Any
+
+from rushlight.vision.transforms._presets import ImageClassification, SemanticSegmentation
+from rushlight.vision.transforms.functional import InterpolationMode
 
 SPELLING = {
     "resnet": "ResNet", "resnext": "ResNeXt", "wide": "Wide", "densenet": "DenseNet",
@@ -24,10 +29,37 @@ TWICE = {  # trained a second time
 }  # fmt: skip
 SWAG = {"regnet_y_16gf", "regnet_y_32gf", "regnet_y_128gf", "vit_b_16", "vit_l_16", "vit_h_14"}
 ONLY_SWAG = {"regnet_y_128gf", "vit_h_14"}  # trained on tags of photographs, then tuned
+SIZES = {  # of the cut and of the resized image, where they are not 224 and 256; V2: 224 and 232
+    "convnext_tiny": (224, 236), "convnext_small": (224, 230), "convnext_base": (224, 232),
+    "convnext_large": (224, 232), "efficientnet_b1": (240, 256), "efficientnet_b2": (288, 288),
+    "efficientnet_b3": (300, 320), "efficientnet_b4": (380, 384), "efficientnet_b5": (456, 456),
+    "efficientnet_b6": (528, 528), "efficientnet_b7": (600, 600), "efficientnet_v2_s": (384, 384),
+    "efficientnet_v2_m": (480, 480), "efficientnet_v2_l": (480, 480), "inception_v3": (299, 342),
+    "mnasnet0_75": (224, 232), "mnasnet1_3": (224, 232), "resnext101_64x4d": (224, 232),
+    "shufflenet_v2_x1_5": (224, 232), "shufflenet_v2_x2_0": (224, 232), "swin_t": (224, 232),
+    "swin_s": (224, 246), "swin_b": (224, 238), "swin_v2_t": (256, 260), "swin_v2_s": (256, 260),
+    "swin_v2_b": (256, 272), "vit_l_16": (224, 242),
+}  # fmt: skip
+SWAG_SIZES = {"vit_l_16": 512, "vit_h_14": 518}  # tuned as a whole, otherwise 384
+BICUBIC = ("swin", "efficientnet_b", "efficientnet_v2_l")
+
+
+BUILDERS: dict[str, str] = {}  # of the classes of weights, by their names
 
 
 class WeightsEnum(enum.Enum):
     """Sets of weights of one model; DEFAULT is another name of the best."""
+
+    @property
+    def transforms(self) -> Callable[..., Any]:
+        """Makes what prepares an image for a model with these weights: arguments change it.
+
+        Example:
+            >>> from rushlight.vision.models import ResNet50_Weights
+            >>> ResNet50_Weights.DEFAULT.transforms().resize_size
+            [232]
+        """
+        return preparation(BUILDERS[type(self).__name__], self.name)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.{self.name}"
@@ -55,4 +87,29 @@ def weights_of(builder: str) -> type[WeightsEnum]:
     members = [(name, name) for name in names]
     members.append(("DEFAULT", best[0] if best and best[0] in names else names[0]))
     name = "_".join(parts) + "_Weights"
+    BUILDERS[name] = builder
     return WeightsEnum(name, members, module=home)  # type: ignore[return-value]
+
+
+def preparation(builder: str, weights: str) -> Callable[..., Any]:
+    """What makes the transform of images for a model's weights of this name."""
+    if weights == "COCO_WITH_VOC_LABELS_V1":
+        return functools.partial(SemanticSegmentation, resize_size=520)
+    crop, resized = SIZES.get(builder, (224, 256))
+    options: dict[str, Any] = {}
+    if builder.startswith(BICUBIC) or "SWAG" in weights:
+        options["interpolation"] = InterpolationMode.BICUBIC
+    if weights == "IMAGENET1K_V2":
+        resized = 232
+        if builder == "efficientnet_b1":
+            resized = 255
+            del options["interpolation"]
+    elif weights == "IMAGENET1K_SWAG_E2E_V1":
+        crop = resized = SWAG_SIZES.get(builder, 384)
+    elif weights == "IMAGENET1K_SWAG_LINEAR_V1":
+        crop = resized = 224
+    elif weights == "IMAGENET1K_FEATURES":
+        options |= {"mean": (0.48235, 0.45882, 0.40784), "std": (1 / 255,) * 3}
+    if builder == "efficientnet_v2_l":
+        options |= {"mean": (0.5,) * 3, "std": (0.5,) * 3}
+    return functools.partial(ImageClassification, crop_size=crop, resize_size=resized, **options)

@@ -47,7 +47,9 @@ def filler(d: Any, value: Any) -> Any:
 
 
 def expect_fit(value: Any, d: Any) -> None:
-    """Refuse a number that is out of the range of dtype d."""
+    """Refuse what is no number, or is out of the range of dtype d."""
+    if not hasattr(value, "real"):
+        raise TypeError(f"expected a number, not {type(value).__name__}, but got {value!r}")
     if value.__class__ is int and not -(2**63) <= value < 2**64:
         raise OverflowError(f"int too big to convert: {value} needs more than 64 bits")
     if not fits(value, d):

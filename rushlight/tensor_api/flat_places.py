@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.device_array import beside, host
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import scatter
 from rushlight.ops.index import IndexPut
@@ -114,6 +114,7 @@ def take(input: Tensor, index: Tensor, *, out: Tensor | None = None) -> Tensor:
         >>> torch.take(torch.tensor([[1, 2], [3, 4]]), torch.tensor([0, 3]))
         tensor([1, 4])
     """
+    expect_tensors("take", input, index)
     result = scatter.Take.bind(input, index)
     if out is None:
         return result

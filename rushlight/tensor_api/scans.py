@@ -199,13 +199,15 @@ def _trapezoids(y: Tensor, x: Any, dx: Any, dim: int) -> Tensor:
             )
         width = (x[1:] - x[:-1]).reshape(*[-1 if i == d else 1 for i in range(y._array.ndim)])
     else:
-        at = x._array.ndim - (y._array.ndim - d)
-        if at < 0 or x._array.shape[at] != n:
+        shape = x._array.shape
+        x = x.reshape((1,) * (y._array.ndim - len(shape)) + tuple(shape))
+        m = x._array.shape[d]
+        if m > 1 and m != n:
             raise ShapeError(
                 "trapezoid: There must be one `x` value for each sample point, but x has shape "
-                f"{x._array.shape} and y {y._array.shape}."
+                f"{tuple(shape)} and y {y._array.shape}."
             )
-        width = x.narrow(at, 1, n - 1) - x.narrow(at, 0, n - 1)
+        width = x.narrow(d, 1, m - 1) - x.narrow(d, 0, m - 1)
     return width * pairs / 2
 
 

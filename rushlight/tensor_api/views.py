@@ -18,6 +18,7 @@ from rushlight.core.tensor import (
     alias,
     bump,
     edge,
+    expect_tensors,
     instance,
     needs_grad,
     no_tensor,
@@ -238,18 +239,21 @@ def expanded_shape(shape: tuple[int, ...], have: tuple[int, ...]) -> tuple[int, 
 @method
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
     """``expand`` to the shape of ``other``."""
+    expect_tensors("expand_as", other)
     return expand(self, *other._array.shape)
 
 
 @method
 def view_as(self: Tensor, other: Tensor) -> Tensor:
     """``view`` in the shape of ``other``."""
+    expect_tensors("view_as", other)
     return view(self, *other._array.shape)
 
 
 @method
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     """``reshape`` to the shape of ``other``."""
+    expect_tensors("reshape_as", other)
     return reshape(self, *other._array.shape)
 
 
@@ -306,6 +310,8 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
                 [2, 3]])
     """
     shape = input._array.shape
+    if not shape:
+        raise RuntimeError("unflatten: a 0-dim tensor has no dim that could be split.")
     d = wrap_dim(dim, len(shape))
     if not len(tuple(sizes)):
         raise ShapeError("unflatten: sizes must be non-empty.")

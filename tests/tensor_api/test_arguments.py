@@ -254,6 +254,9 @@ WRONG = """
     T.masked_fill(T > 0, "1"); T.masked_fill_(T > 0, ()); T.index_fill(0, T[0].long(), None)
     broadcast_tensors(T, (1.0, 2.0)); cartesian_prod([1.0], T[0]); meshgrid([T[0]], ())
     cov(T, fweights=[1]); cov(T, aweights=2.5)
+    full((2,), None); full((2,), [1.0]); full_like(T, None); T.new_full((2,), "1")
+    T.expand_as(None); T.view_as(None); T.reshape_as(2); take(T, None)
+    nn.functional.nll_loss(T, T[0].long(), ignore_index=lib.tensor(1.0))
 """
 
 
@@ -273,9 +276,36 @@ def test_calls_of_no_form(call):
         ("cholesky_inverse(T.sum())", RuntimeError),
         ("cholesky_inverse(T[:2])", RuntimeError),
         ("nn.utils.rnn.pad_sequence([T, 2])", TypeError),
+        ("tensordot(T, T, dims=None)", RuntimeError),
+        ("histogram(T, T[0, :0])", RuntimeError),
+        ("histogram(T, 3, weight=T[0])", RuntimeError),
+        ("histogramdd(T, [2, 2, 2], weight=T)", RuntimeError),
+        ("unflatten(T.sum(), 0, (1, 1))", RuntimeError),
     ],
 )
 def test_values_that_are_refused(call, kind):
     for lib in LIBRARIES:
         with pytest.raises(kind):
             eval(f"lib.{call}", {"lib": lib, "T": lib.ones(3, 3), "float": float})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "trapezoid(T[0], T[:2])",
+        "trapezoid(T[:, :1], T[0])",
+        "trapezoid(T.view(3, 3, 1) + T, T * T[:1])",
+        "trapezoid(T, T[:, :1] * 2, dim=0)",
+        "cumulative_trapezoid(T, T * 2, dim=0)",
+        "trapezoid(T.view(1, 3, 3), T, dim=0)",
+        "nn.functional.nll_loss(T[0], lib.tensor([1]))",
+        "nn.functional.nll_loss(T[0], lib.tensor([1]), reduction='none')",
+        "nn.functional.cross_entropy(T[0], lib.tensor([1]))",
+    ],
+)
+def test_shapes_that_are_taken(call):
+    def one(lib):
+        out = eval(f"lib.{call}", {"lib": lib, "T": x(lib, 3, 3)})
+        return out.mul(1024).round()
+
+    same(one)

@@ -15,6 +15,7 @@ from rushlight.core.tensor import Tensor, expect_tensors, no_tensor, wrap
 from rushlight.linalg.factors import svdvals
 from rushlight.linalg.solutions import inv_ex
 from rushlight.ops.linalg import LinAlgError as LinAlgError
+from rushlight.ops.matmul import same_dtype
 from rushlight.tensor_api import norms
 from rushlight.tensor_api import products as P
 from rushlight.tensor_api._common import stored, stored_exactly, unrecorded, wrap_dim, wrap_dims
@@ -233,6 +234,7 @@ def vecdot(x: Tensor, y: Tensor, *, dim: int = -1, out: Tensor | None = None) ->
         tensor([3., 3.])
     """
     expect_tensors("vecdot", x, y)
+    same_dtype("linalg.vecdot", x._array, y._array)
     return stored_exactly((x.conj() * y).sum(dim), out)
 
 

@@ -16,6 +16,7 @@ from rushlight.linalg.factors import eye_like, svdvals, zeros_of_u
 from rushlight.ops import linalg as L
 from rushlight.ops.ldl import LdlSolve
 from rushlight.ops.linalg import LinAlgError as LinAlgError
+from rushlight.ops.matmul import same_dtype
 from rushlight.tensor_api import matrices as M
 from rushlight.tensor_api import products as P
 from rushlight.tensor_api._common import stored, stored_exactly, unrecorded
@@ -86,6 +87,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
         tensor([1., 1.])
     """
     M.square_check(A, "linalg.solve")
+    same_dtype("linalg.solve", A._array, B._array)
     vector = B.ndim == 1 or (B.ndim == A.ndim - 1 and B.shape == A.shape[:-1])
     b = B.unsqueeze(-1) if vector else B
     result = L.Solve.bind(A, b) if left else L.Solve.bind(A.mT, b.mT).mT
@@ -329,6 +331,7 @@ def lu_solve(
         tensor([[1.],
                 [1.]])
     """
+    M.check_factors(LU, pivots, B)
     if not left:
         return stored_exactly(lu_solve(LU, pivots, B.mH, adjoint=not adjoint).mH, out)
     if not adjoint:

@@ -16,11 +16,13 @@ from rushlight.core.autograd import record
 from rushlight.core.device_array import driver_of
 from rushlight.core.native import in_dtype, kernels, widened
 from rushlight.core.op import Op, run
+from rushlight.core.refusals import public_name
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
-from rushlight.errors import DTypeError, ShapeError
+from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.ops.activation import LogSigmoid
+from rushlight.ops.matmul import same_dtype
 from rushlight.ops.places import inside, moved, read, spread
 from rushlight.ops.sums import LEAST, number, ones, summed
 
@@ -57,6 +59,11 @@ class Pointwise(Op, abstract=True):
 
     def eager(self, xp, input, target, *, reduction, **options):
         d = input.dtype
+        if d not in dtypes.FLOATING_TYPES:
+            raise NotSupportedError(
+                f"{public_name(self)}: not implemented for {dtypes.of[d].name}; convert input and"
+                " target with .float()."
+            )
         out = reduce(self.value(widened(input), widened(target), **options), reduction)
         return in_dtype(out, d)
 
@@ -88,7 +95,7 @@ class MseLoss(Pointwise):
 
     def eager(self, xp, input, target, *, reduction):
         d = input - target
-        if reduction == "none" or d.dtype in dtypes.HALVES or not d.flags.c_contiguous:
+        if reduction == "none" or d.dtype not in dtypes.FLOATS or not d.flags.c_contiguous:
             return super().eager(xp, input, target, reduction=reduction)
         d = d.reshape(-1)
         total = d.dot(d)
@@ -122,8 +129,13 @@ class L1Loss(Pointwise):
         return np.abs(x - y)
 
     def eager(self, xp, input, target, *, reduction):
-        if input.dtype not in dtypes.COMPLEX_TYPES:
+        if input.dtype in dtypes.FLOATING_TYPES:
             return super().eager(xp, input, target, reduction=reduction)
+        if reduction == "mean" and input.dtype not in dtypes.COMPLEX_TYPES:
+            raise DTypeError(
+                f"l1_loss: the mean of {dtypes.of[input.dtype].name} is no integer; convert input"
+                " and target with .float()."
+            )
         return reduce(np.abs(input - target), reduction)
 
     def slope(self, x, y):
@@ -290,10 +302,11 @@ class Classes:
         want = logp.shape[:1] + logp.shape[2:] if logp.ndim > 1 else ()
         if logp.ndim > 1 and target.shape != want:
             raise size_error(logp, target, want)
-        if target.dtype.kind not in "iu":
+        bytes_too = logp.ndim < 3 and target.dtype is dtypes.uint8
+        if target.dtype is not dtypes.int64 and not bytes_too:
             raise DTypeError(
-                "expected scalar type Long for the targets, but found"
-                f" {dtypes.of[target.dtype].name}; class indices are int64: convert with .long()."
+                "expected target dtype to be int64 (or uint8, for an input of one or two dims), but"
+                f" got {dtypes.of[target.dtype].name}; convert with .long()."
             )
         if target.shape != want:
             raise size_error(logp, target, want)
@@ -391,6 +404,13 @@ def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_inde
         loss = quick_loss(logp, target, reduction, ignore_index)
         if loss is not None:
             return loss
+    if logp.dtype not in dtypes.FLOATING_TYPES:
+        raise NotSupportedError(
+            f"nll_loss: not implemented for {dtypes.of[logp.dtype].name}; convert the input, which"
+            " is logarithms of probabilities, with .float()."
+        )
+    if weight is not None:
+        same_dtype("nll_loss", logp, weight)
     d, logp, weight = logp.dtype, widened(logp), widened(weight)
     classes = Classes(logp, target, ignore_index)
     loss = np.negative(classes.picked(logp))

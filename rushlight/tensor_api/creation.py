@@ -400,7 +400,7 @@ def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
         tensor([1.+0.j, 0.+2.j])
     """
     d, e = expect_tensor(real, "complex")._array.dtype, expect_tensor(imag, "complex")._array.dtype
-    if d not in dtypes.FLOATING_TYPES or e not in dtypes.FLOATING_TYPES:
+    if dtypes.bfloat16 in (d, e) or not {d, e} <= dtypes.FLOATING_TYPES:
         raise RuntimeError(
             f"Expected both inputs to be Half, Float or Double tensors but got {d} and {e}."
         )
@@ -422,7 +422,7 @@ def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
     """
     expect_tensor(abs, "polar", "abs")
     expect_tensor(angle, "polar", "angle")
-    if abs._array.dtype not in dtypes.FLOATING_TYPES:
+    if abs._array.dtype not in dtypes.FLOATS:
         raise RuntimeError(f"polar: expected Float or Double tensors, but got {abs.dtype}.")
     if abs._array.dtype != angle._array.dtype:
         raise DTypeError(f"polar: abs is {abs.dtype} and angle {angle.dtype}; convert one of them.")

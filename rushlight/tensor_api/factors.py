@@ -14,6 +14,7 @@ from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import ShapeError
 from rushlight.ops import linalg as L
+from rushlight.ops.matmul import same_dtype
 from rushlight.tensor_api._common import method, store_out, warn_once
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.random import randn
@@ -105,6 +106,8 @@ def ormqr(
     """Q times ``input3`` (``input3`` times Q when ``left`` is False; Q conjugate transposed with
     ``transpose``), for the Q that ``geqrf`` returned as (input, input2).
     """
+    for other in (input2, input3):
+        same_dtype("ormqr", input._array, other._array)
     side = -2 if left else -1
     if input3.ndim < 2 or input3.shape[side] != input.shape[-2]:
         raise ShapeError(

@@ -480,6 +480,11 @@ def _check_lerp(input: Tensor, end: Tensor, weight: Any) -> None:
                 f"expected dtype {input._array.dtype} for `{name}` but got dtype {t._array.dtype}; "
                 "convert one of them."
             )
+    if input._array.dtype not in dtypes.DIFFERENTIABLE:
+        raise NotSupportedError(
+            f"lerp: not implemented for {dtypes.of[input._array.dtype].name}; convert with"
+            " .float()."
+        )
 
 
 def _lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:

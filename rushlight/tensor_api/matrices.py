@@ -15,6 +15,7 @@ from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import linalg as L
 from rushlight.ops.linalg.matrices import square
+from rushlight.ops.matmul import same_dtype
 from rushlight.tensor_api._common import method, methods, store_out, warn_once
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.products import matrix_power
@@ -116,6 +117,7 @@ def cholesky_solve(
     input: Tensor, input2: Tensor, upper: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
     """X with ``A @ X = input`` given the Cholesky factor of A."""
+    same_dtype("cholesky_solve", input._array, input2._array)
     result = L.CholeskySolve.bind(input, input2, upper=upper)
     return result if out is None else store_out(out, result)
 
@@ -203,8 +205,20 @@ def lu_solve(
 ) -> Tensor:
     """X with ``A @ X = input``, given the LU factorisation of A."""
     _warn_of_name("torch.lu_solve", "torch.linalg.lu_solve", ", which takes input last")
+    check_factors(LU_data, LU_pivots, input)
     result = factored_solve(input, LU_data, LU_pivots)
     return result if out is None else store_out(out, result, exact=True)
+
+
+def check_factors(LU: Tensor, pivots: Tensor, B: Tensor) -> None:
+    """Refuse what does not belong to an LU factorisation."""
+    expect_tensors("linalg.lu_solve", LU, pivots, B)
+    same_dtype("linalg.lu_solve", LU._array, B._array)
+    if pivots._array.dtype is not dtypes.int32:
+        raise DTypeError(
+            f"linalg.lu_solve: pivots should be int32, as lu_factor returns them, but are "
+            f"{dtypes.of[pivots._array.dtype].name}; convert with .int()."
+        )
 
 
 def factored_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:

@@ -340,7 +340,12 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
             )
         da, db = list(range(-dims, 0)), list(range(dims))
     else:
-        da, db = ([d] if isinstance(d, int) else list(d) for d in dims)
+        try:
+            da, db = ([d] if isinstance(d, int) else list(d) for d in dims)
+        except (TypeError, ValueError):
+            raise RuntimeError(
+                f"tensordot expects dims to be an int or two lists of dims, but got dims={dims}"
+            ) from None
     if len(da) != len(db):
         raise RuntimeError("both dimension lists should have same length")
     da, db = [wrap_dim(d, a._array.ndim) for d in da], [wrap_dim(d, b._array.ndim) for d in db]
@@ -437,6 +442,7 @@ NEXT = np.array([1, 2, 0])  # of three components
 
 def cross_along(a: Tensor, b: Tensor, dim: int, name: str) -> Tensor:
     """Cross products along a dim of size 3."""
+    M.same_dtype(name, a._array, b._array)
     d = wrap_dim(dim, a._array.ndim)
     if a._array.ndim != b._array.ndim:
         raise RuntimeError(f"{name}: inputs must have the same number of dimensions.")

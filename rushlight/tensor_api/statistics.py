@@ -12,9 +12,10 @@ from rushlight import dtypes
 from rushlight.core.device_array import beside, host
 from rushlight.core.native import widened
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import Tensor, value_needed, value_pinned
+from rushlight.core.tensor import Tensor, expect_tensors, value_needed, value_pinned
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError, warn_user
 from rushlight.ops import search as F
+from rushlight.ops.matmul import same_dtype
 from rushlight.tensor_api._common import expect_tensor, method, stored_exactly
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.named import named
@@ -85,6 +86,19 @@ def _range(x: Any, low: float, high: float, name: str, margin: float = 0.5) -> t
     return low, high
 
 
+def expect_weight(name: str, input: Tensor, weight: Tensor | None, shape: Any) -> None:
+    """Weights have the input's dtype, and a shape."""
+    if weight is None:
+        return
+    expect_tensors(name, weight)
+    same_dtype(name, input._array, weight._array)
+    if weight._array.shape != shape:
+        raise ShapeError(
+            f"{name}: weight should have the shape of what it weighs, {shape}, but has"
+            f" {weight._array.shape}."
+        )
+
+
 def expect_bins(name: str, d: Any, counts: Any) -> None:
     """Refuse integers, whose bins would have no edges between them, complex numbers, which have no
     order, and what is no number of bins.
@@ -104,6 +118,8 @@ def edges_in(name: str, bins: Tensor) -> Any:
         raise ShapeError(
             f"{name}: bins tensor should have one dimension, but has shape {bins._array.shape}."
         )
+    if not bins._array.size:
+        raise ShapeError(f"{name}: bins tensor should have at least 1 element, but has none.")
     return host(bins)
 
 
@@ -134,6 +150,7 @@ def histogram(
     """
     d = expect_tensor(input, "histogram")._array.dtype
     expect_bins("histogram", d, [bins])
+    expect_weight("histogram", input, weight, input._array.shape)
     value_needed("histogram()", input)
     x = _numbers(input).reshape(-1)
     if isinstance(bins, Tensor):
@@ -173,6 +190,7 @@ def histogramdd(
             f"the input, {n}."
         )
     expect_bins("histogramdd", d, counts)
+    expect_weight("histogramdd", input, weight, input._array.shape[:-1])
     edges = []
     for i, b in enumerate(counts):
         if isinstance(b, Tensor):

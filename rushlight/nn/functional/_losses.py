@@ -56,7 +56,7 @@ def matched(input: Tensor, target: Tensor, name: str | None) -> tuple[Tensor, Te
 
 
 def expect_floats(name: str, *tensors: Tensor) -> None:
-    """Refuse what is no logarithm: integers, bools and complex numbers."""
+    """Refuse integers, bools and complex numbers."""
     for x in tensors:
         if x._array.dtype not in dtypes.FLOATING_TYPES:
             raise NotSupportedError(

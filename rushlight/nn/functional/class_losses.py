@@ -10,10 +10,19 @@ from rushlight.core.autograd import known_as
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, expect_tensors, no_tensor
 from rushlight.errors import ShapeError
-from rushlight.nn.functional._losses import REDUCTIONS, in_dtype_of, matched, reduced, reduction_of
+from rushlight.nn.functional._losses import (
+    REDUCTIONS,
+    expect_floats,
+    in_dtype_of,
+    matched,
+    reduced,
+    reduction_of,
+)
 from rushlight.nn.functional.linear import linear
 from rushlight.ops import loss as L
+from rushlight.ops.matmul import same_dtype
 from rushlight.ops.softmax import LogSoftmax
+from rushlight.tensor_api._common import as_int
 from rushlight.tensor_api.casting import in_float32
 
 __all__ = [
@@ -86,6 +95,8 @@ def cross_entropy(
         )
     if label_smoothing:
         return smoothed_nll(logp, target, weight, reduction, ignore_index, label_smoothing)
+    if not dim and y.shape == (1,):
+        target = target.reshape(())
     return L.CrossEntropy.bind(
         logp, input, target, weight, reduction=reduction, ignore_index=ignore_index
     )  # type: ignore[no-any-return]
@@ -171,7 +182,15 @@ def nll_loss(
             f"nll_loss: weight tensor should be defined either for all {classes} classes or no"
             f" classes, but has shape {tuple(weight._array.shape)}."
         )
-    return L.NllLoss.bind(input, target, weight, reduction=reduction, ignore_index=ignore_index)  # type: ignore[no-any-return]
+    if input._array.ndim == 1 and target._array.shape == (1,):
+        target = target.reshape(())
+    return L.NllLoss.bind(  # type: ignore[no-any-return]
+        input,
+        target,
+        weight,
+        reduction=reduction,
+        ignore_index=as_int(ignore_index, "ignore_index"),
+    )
 
 
 def binary_cross_entropy(
@@ -210,10 +229,11 @@ def binary_cross_entropy(
             f"Using a target size ({target.size()}) that is different to the input size"
             f" ({input.size()}) is deprecated. Please ensure they have the same size."
         )
-    input, target = matched(input, target, None)
+    same_dtype("binary_cross_entropy", input._array, target._array)
     if weight is None:
         return L.BinaryCrossEntropy.bind(input, target, reduction=reduction)  # type: ignore[no-any-return]
     loss = L.BinaryCrossEntropy.bind(input, target, reduction="none") * weight
+    loss = in_dtype_of(input, loss, "binary_cross_entropy")
     return known_as("BinaryCrossEntropyBackward0", reduced(loss, reduction))
 
 
@@ -251,6 +271,7 @@ def binary_cross_entropy_with_logits(
             f"Target size ({target.size()}) must be the same as input size ({input.size()})"
         )
     x, y = matched(input, target, None)
+    expect_floats("binary_cross_entropy_with_logits", input)
     op, name = L.BinaryCrossEntropyWithLogits, "binary_cross_entropy_with_logits"
     if weight is None:
         return in_dtype_of(target, op.bind(x, y, pos_weight, reduction=reduction), name)

@@ -13,8 +13,9 @@ from rushlight.core.autograd import known_as
 from rushlight.core.device_array import constant_on, driver_of, unseen
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, no_tensor, wrap
-from rushlight.errors import ShapeError, warn_user
+from rushlight.errors import NotSupportedError, ShapeError, warn_user
 from rushlight.ops.grid import GridSample, sampled
+from rushlight.ops.matmul import same_dtype
 from rushlight.ops.resample import TakeEach
 from rushlight.tensor_api.casting import in_float32_on_cpu
 
@@ -133,6 +134,11 @@ def grid_sample(
         shapes, d = (input._array.shape, grid._array.shape), input._array.dtype
     except AttributeError:
         raise no_tensor("grid_sample", input, grid) from None
+    if d not in dtypes.FLOATING_TYPES:
+        raise NotSupportedError(
+            f"grid_sample: not implemented for {dtypes.of[d].name}; convert both with .float()."
+        )
+    same_dtype("grid_sample", input._array, grid._array)
     by_formula = check_sampling(*shapes, mode, padding_mode, align_corners)
     here = d is grid._array.dtype in dtypes.FLOATS and driver_of(input) is None
     if by_formula or state.busy or not here:

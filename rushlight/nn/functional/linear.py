@@ -6,7 +6,7 @@ from rushlight import tensor_api as T
 from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.errors import ShapeError
-from rushlight.ops.matmul import Linear
+from rushlight.ops.matmul import Linear, same_dtype
 from rushlight.tensor_api._common import store_out
 
 __all__ = ["linear", "bilinear"]
@@ -76,6 +76,9 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
             f"bilinear(): input sizes {x[-1]} and {y[-1]} do not match the weight {w}: (out, in1,"
             " in2) is expected."
         )
+    for other in (input2, weight, bias):
+        if other is not None:
+            same_dtype("bilinear", input1._array, other._array)
     left = T.matmul(
         input1.reshape(-1, x[-1]), weight.permute(1, 0, 2).reshape(w[1], -1)
     )  # (n, out * in2)

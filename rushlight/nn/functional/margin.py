@@ -16,11 +16,12 @@ from rushlight.core import sampling
 from rushlight.core.autograd import known_as
 from rushlight.core.native import kernels
 from rushlight.core.tensor import Tensor, expect_tensors, wrap
-from rushlight.errors import ShapeError
+from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.nn.functional._losses import in_dtype_of, matched, reduced, reduction_of
 from rushlight.nn.functional.activation import logsigmoid
 from rushlight.nn.functional.distance import pairwise_distance
 from rushlight.ops import loss as L
+from rushlight.ops.matmul import same_dtype
 from rushlight.tensor_api._common import unrecorded
 from rushlight.tensor_api.casting import in_float32
 
@@ -258,6 +259,22 @@ def triplet(
     return reduced((near - far + margin).clamp_min(0), reduction)
 
 
+def expect_classes(name: str, input: Tensor, target: Tensor, weight: Tensor | None = None) -> None:
+    """Scores are floats, targets are int64, and weights have the dtype of the scores."""
+    d, y = input._array.dtype, target._array.dtype
+    if d not in dtypes.FLOATS:
+        raise NotSupportedError(
+            f"{name}: not implemented for {dtypes.of[d].name}; convert the input with .float()."
+        )
+    if y is not dtypes.int64:
+        raise DTypeError(
+            f"{name}: expected targets of int64, the numbers of classes, but found"
+            f" {dtypes.of[y].name}; convert with .long()."
+        )
+    if weight is not None:
+        same_dtype(name, input._array, weight._array)
+
+
 @in_float32
 def multi_margin_loss(
     input: Tensor,
@@ -285,6 +302,7 @@ def multi_margin_loss(
     expect_tensors("multi_margin_loss", input, target)
     if p not in (1, 2):
         raise ValueError(f"only p == 1 and p == 2 supported, but got {p}")
+    expect_classes("multi_margin_loss", input, target, weight)
     if weight is not None and weight.dim() != 1:
         raise ValueError(f"weight must be one-dimensional, got {weight.dim()} dimensions.")
     one = input._array.ndim < 2
@@ -361,6 +379,7 @@ def multilabel_margin_loss(
             f"multilabel_margin_loss: inconsistent target size: {tuple(target._array.shape)} for"
             f" input of size: {tuple(input._array.shape)}"
         )
+    expect_classes("multilabel_margin_loss", input, target)
     if input.dim() > 2:
         raise ShapeError(
             "multilabel_margin_loss: Expected a vector or a matrix, but got"

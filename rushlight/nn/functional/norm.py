@@ -12,7 +12,7 @@ from rushlight.core.autograd import any_needs_grad, known_as
 from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.state import modes, no_grad, state
 from rushlight.core.tensor import Tensor, bump, counted_once, expect_tensors, no_tensor, wrap
-from rushlight.errors import NotSupportedError, ShapeError
+from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.nn.functional.padding import constant_pad_nd
 from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
 from rushlight.ops.bits import from_bits
@@ -50,6 +50,32 @@ def nothing(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor
     for factor in (weight, bias):
         out = out if factor is None else out * factor.sum()
     return out
+
+
+def check_parameters(name: str, input: Tensor, *parameters: Tensor | None) -> None:
+    """Parameters have the input's dtype; those of a half may all be float32 instead."""
+    d = input._array.dtype
+    for t in parameters:
+        if t is not None and t._array.dtype is not d:
+            break
+    else:
+        return
+    found = {t._array.dtype for t in parameters if t is not None}
+    if d not in dtypes.HALVES or found != {dtypes.float32}:
+        given = ", ".join(sorted([dtypes.of[f].name for f in found]))
+        raise DTypeError(
+            f"{name}: expected parameters of the input's dtype, {dtypes.of[d].name} (or all of"
+            f" float32 for a half), but got {given}; convert with .to()."
+        )
+
+
+def check_running(mean: Tensor | None, var: Tensor | None) -> None:
+    """Running statistics come together."""
+    if (mean is None) is not (var is None):
+        raise ValueError(
+            "running_mean and running_var must either both be None or neither be None; got only "
+            f"running_{'var' if mean is None else 'mean'}."
+        )
 
 
 def check_channels(name: str, channels: int, **tensors: Tensor | None) -> None:
@@ -189,6 +215,7 @@ def batch_norm(
             f"Expected more than 1 value per channel when training, got input size {input.size()}; "
             "use a larger batch (drop_last=True in the DataLoader), or .eval()."
         )
+    check_running(running_mean, running_var)
     check_channels(
         "batch_norm",
         shape[1],
@@ -197,6 +224,8 @@ def batch_norm(
         weight=weight,
         bias=bias,
     )
+    check_floating("batch_norm", input)
+    check_parameters("batch_norm", input, running_mean, running_var, weight, bias)
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError(
@@ -205,17 +234,16 @@ def batch_norm(
             )
         out = affine_by_statistics(input, running_mean, running_var, weight, bias, eps)
         return known_as("NativeBatchNormBackward0", out)
-    check_floating("batch_norm", input)
     if not count:
         return nothing(input, weight, bias)
     out, mean, scale = BatchNorm.bind(input, weight, bias, eps=eps)
-    running = [t for t in (running_mean, running_var) if t is not None]
-    if running and not moved(running, mean, scale, (eps, count / (count - 1), momentum)):
-        dims = (0, *range(2, input._array.ndim))
-        found = statistics(mean, scale, input, dims, eps, count)
-        for running, new in zip((running_mean, running_var), found, strict=True):
-            if running is not None:
-                blend(running, new, momentum)
+    if running_mean is not None and running_var is not None:
+        running = [running_mean, running_var]
+        if not moved(running, mean, scale, (eps, count / (count - 1), momentum)):
+            dims = (0, *range(2, input._array.ndim))
+            found = statistics(mean, scale, input, dims, eps, count)
+            for old, new in zip(running, found, strict=True):
+                blend(old, new, momentum)
     return in_order_of(out, input)
 
 
@@ -337,6 +365,7 @@ def layer_norm(
     """
     rank = check_normalized_shape("layer_norm", input, normalized_shape, weight, bias)
     check_floating("layer_norm", input)
+    check_parameters("layer_norm", input, weight, bias)
     if not input._array.size:
         return nothing(input, weight, bias)
     return LayerNorm.bind(input, weight, bias, rank=rank, eps=eps, center=True)[0]  # type: ignore[no-any-return]
@@ -423,6 +452,7 @@ def group_norm(
         )
     check_channels("group_norm", c, weight=weight, bias=bias)
     check_floating("group_norm", input)
+    check_parameters("group_norm", input, weight, bias)
     if n * c // num_groups * math.prod(shape[2:]) == 1:
         raise ValueError(
             "Expected more than 1 value per channel when training, got input size"
@@ -479,6 +509,7 @@ def instance_norm(
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {input.size()}"
         )
+    check_running(running_mean, running_var)
     check_channels(
         "instance_norm",
         shape[1],
@@ -487,6 +518,7 @@ def instance_norm(
         weight=weight,
         bias=bias,
     )
+    check_parameters("instance_norm", input, weight, bias)
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise RuntimeError(
@@ -499,16 +531,19 @@ def instance_norm(
     if not input._array.size:
         return nothing(input, weight, bias)
     out, mean, scale = LayerNorm.bind(input, None, None, rank=len(shape) - 2, eps=eps, center=True)
-    if running_mean is not None or running_var is not None:
+    if running_mean is not None and running_var is not None:
         dims = tuple(range(2, input._array.ndim))
         found = statistics(mean, scale, input, dims, eps, count)
-        for running, new in zip((running_mean, running_var), found, strict=True):
-            if running is not None:
-                blend(running, new.reshape(tuple(shape[:2])).mean(0), momentum)
+        for old, new in zip((running_mean, running_var), found, strict=True):
+            blend(old, new.reshape(tuple(shape[:2])).mean(0), momentum)
     per_channel = (-1, *[1] * (len(shape) - 2))
     if weight is not None:
         out = out * weight.reshape(per_channel)
-    return known_as("ViewBackward0", out if bias is None else out + bias.reshape(per_channel))
+    if bias is not None:
+        out = out + bias.reshape(per_channel)
+    if out._array.dtype is not input._array.dtype:  # a half with parameters of float32
+        out = out.to(input.dtype)
+    return known_as("ViewBackward0", out)
 
 
 def local_response_norm(

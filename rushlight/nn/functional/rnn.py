@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight import tensor_api as T
+from rushlight.core.autocast import lower_dtype
 from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor
-from rushlight.errors import ShapeError
+from rushlight.errors import DTypeError, ShapeError
 from rushlight.nn.functional.dropout import dropout
 from rushlight.nn.functional.linear import linear
 from rushlight.ops import recurrent
@@ -154,6 +155,11 @@ def check(cell: str, data: Tensor, n: int, h: Tensor, params: Any) -> None:
         raise RuntimeError(
             f"{cell}: the input's dtype {data.dtype} must be that of the weights,"
             f" {params[0].dtype}; convert one with .to()."
+        )
+    if h._array.dtype is not data._array.dtype and lower_dtype(h) is None:
+        raise DTypeError(
+            f"{cell}: the hidden state's dtype {h.dtype} must be the input's, {data.dtype};"
+            " convert one with .to()."
         )
 
 

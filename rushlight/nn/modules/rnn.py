@@ -11,7 +11,7 @@ from rushlight import tensor_api as T
 from rushlight.core.autocast import lower_dtype
 from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor
-from rushlight.errors import warn_user
+from rushlight.errors import DTypeError, warn_user
 from rushlight.nn import functional as F
 from rushlight.nn import init
 from rushlight.nn.modules.module import Module
@@ -207,7 +207,7 @@ class RNNBase(Module):
         if states is None:
             states = self._zero_states(data, sizes[0] if packed else data.size(1))
         else:
-            self._check_states(states, sizes[0] if packed else data.size(1))
+            self._check_states(states, data, sizes[0] if packed else data.size(1))
             if order is not None:
                 states = tuple(s.index_select(1, order) for s in states)
         output, last = self._run_layers(data, sizes, states)
@@ -317,7 +317,7 @@ class RNNBase(Module):
         if not packed and data.size(0) == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
 
-    def _check_states(self, states: State, batch: int) -> None:
+    def _check_states(self, states: State, data: Tensor, batch: int) -> None:
         count = self.num_layers * self._directions
         sizes = (self.proj_size or self.hidden_size, self.hidden_size)
         for i, (state, size) in enumerate(zip(states, sizes, strict=False)):
@@ -325,6 +325,11 @@ class RNNBase(Module):
             if tuple(state.shape) != expected:
                 name = f"hidden[{i}]" if len(states) > 1 else "hidden"
                 raise RuntimeError(f"Expected {name} size {expected}, got {list(state.shape)}")
+            if state._array.dtype is not data._array.dtype and lower_dtype(state) is None:
+                raise DTypeError(
+                    f"{self._get_name()}: the hidden state's dtype {state.dtype} must be the "
+                    f"input's, {data.dtype}; convert one with .to()."
+                )
 
 
 def _projected(weight_hr: Tensor) -> recurrent.Step:

@@ -234,6 +234,9 @@ def script_if_tracing(fn: Callable[..., Any]) -> Callable[..., Any]:
     return fn
 
 
+_script_if_tracing = script_if_tracing  # copies of torchvision's detection code say this
+
+
 def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Run ``func`` at once; `wait` gives its result."""
     _warn("fork")
@@ -265,6 +268,12 @@ is_tracing = is_scripting
 def annotate(the_type: Any, the_value: Any) -> Any:
     """The value."""
     return the_value
+
+
+def _unwrap_optional(x: Any) -> Any:
+    """The value, which is not None; copies of torchvision's detection code ask so."""
+    assert x is not None, "Unwrapping null optional"
+    return x
 
 
 def isinstance_(obj: Any, target_type: Any) -> bool:

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from typing import Any as Any
-from typing import ClassVar
+from typing import ClassVar, Union
 from typing import Dict as Dict  # noqa: UP035  programs import these old names from here
 from typing import List as List  # noqa: UP035
 from typing import Optional as Optional
 from typing import Tuple as Tuple  # noqa: UP035
+
+
+class _BroadcastingList:
+    """``BroadcastingList2[int]``: an annotation for an int or as many as the name says."""
+
+    def __getitem__(self, element: Any) -> Any:
+        return Union[element, list[element]]  # noqa: UP007  the element is known now
+
+
+BroadcastingList1 = BroadcastingList2 = BroadcastingList3 = _BroadcastingList()
+BroadcastingList4 = BroadcastingList5 = BroadcastingList6 = BroadcastingList1
 
 
 class TensorType:

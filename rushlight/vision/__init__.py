@@ -11,3 +11,22 @@ from rushlight.vision import datasets, io, models, ops, transforms, tv_tensors, 
 __version__ = "0.28.0"  # the torchvision whose names and behaviour these are
 
 __all__ = ["datasets", "io", "models", "ops", "transforms", "tv_tensors", "utils"]
+
+
+def disable_beta_transforms_warning() -> None:
+    """Does nothing: `transforms.v2` warns of nothing."""
+
+
+def get_image_backend() -> str:
+    """The library that images are read with, Pillow."""
+    return "PIL"
+
+
+def set_image_backend(backend: str) -> None:
+    """Choose the library that images are read with; there is one, ``"PIL"``.
+
+    Raises:
+        ValueError: of another one.
+    """
+    if backend != "PIL":
+        raise ValueError(f"Invalid backend {backend!r}: images are read by Pillow, 'PIL'.")

@@ -93,6 +93,11 @@ def test_marks_from_the_module_of_old():
         assert getattr(_jit_internal, mark)(pool) is pool
     sizes: _jit_internal.BroadcastingList2[int] = 3
     assert torch.jit.isinstance([sizes, 3], _jit_internal.BroadcastingList2[int])
+    assert torch.jit.annotations.BroadcastingList2 is _jit_internal.BroadcastingList2
+    assert torch.jit._script_if_tracing(pool) is pool
+    assert torch.jit._unwrap_optional(3) == 3
+    with pytest.raises(AssertionError, match="null optional"):
+        torch.jit._unwrap_optional(None)
 
 
 @torch.jit.script

@@ -232,3 +232,27 @@ def test_losses_of_pairs_are_what_overlaps_lack(kind):
     assert loss(a[:0], b[:0], reduction="mean").item() == 0
     with pytest.raises(ValueError, match="reduction"):
         loss(a, b, reduction="most")
+
+
+def test_operators_that_copies_of_detection_code_call_by_name():
+    found = torch.ops.torchvision
+    boxes, scores = random_boxes(30, 5), torch.from_numpy(np.random.RandomState(6).rand(30))
+    assert found.nms(boxes, scores, 0.3).equal(ops.nms(boxes, scores, 0.3))
+    torch.manual_seed(0)
+    images = torch.rand(2, 3, 25, 20)
+    rows = torch.cat([torch.arange(30).view(-1, 1) % 2, boxes], 1)
+    aligned = found.roi_align(images, rows, 0.5, 3, 4, 2, True)
+    assert aligned.equal(ops.roi_align(images, rows, (3, 4), 0.5, 2, True))
+    weight, offset, mask = (
+        torch.rand(4, 3, 3, 2),
+        torch.rand(2, 12, 13, 10),
+        torch.rand(2, 6, 13, 10),
+    )
+    assert found.deform_conv2d(
+        images, weight, offset, mask, None, 2, 2, 1, 0, 1, 1, 1, 1, True
+    ).equal(ops.deform_conv2d(images, offset, weight, None, (2, 2), (1, 0), mask=mask))
+    assert found.deform_conv2d(
+        images, weight, offset, mask, None, 2, 2, 1, 0, 1, 1, 1, 1, False
+    ).equal(ops.deform_conv2d(images, offset, weight, None, (2, 2), (1, 0)))
+    with pytest.raises(AttributeError, match="no attribute 'roi'"):
+        found.roi

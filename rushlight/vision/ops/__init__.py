@@ -6,6 +6,7 @@ Boxes are ``(N, 4)`` tensors of corners ``x1, y1, x2, y2`` with ``x1 <= x2`` and
 from rushlight.vision.ops import boxes as boxes
 from rushlight.vision.ops import feature_pyramid_network as feature_pyramid_network
 from rushlight.vision.ops import misc as misc
+from rushlight.vision.ops import operators as operators
 from rushlight.vision.ops.boxes import *
 from rushlight.vision.ops.deformable import *
 from rushlight.vision.ops.drop_block import *

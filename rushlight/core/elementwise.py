@@ -215,8 +215,12 @@ def as_operand(a: Any, d: Any) -> Any:
 
 
 def broadcast_error(name: str, arrays: list[Any]) -> ShapeError:
+    """The error for arrays that do not broadcast."""
+    return shape_error(name.lower(), [a.shape for a in arrays if isinstance(a, ndarray)])
+
+
+def shape_error(name: str, shapes: list[tuple[int, ...]]) -> ShapeError:
     """The error for shapes that do not broadcast; names the first dim that clashes."""
-    shapes = [a.shape for a in arrays if isinstance(a, ndarray)]
     text = " and ".join(str(s) for s in shapes)
     for at in range(1, max(len(s) for s in shapes) + 1):
         sizes = dict.fromkeys(s[-at] for s in shapes if len(s) >= at and s[-at] != 1)
@@ -224,8 +228,8 @@ def broadcast_error(name: str, arrays: list[Any]) -> ShapeError:
             a, b = list(sizes)[:2]
             dim = max(len(s) for s in shapes) - at
             return ShapeError(
-                f"{name.lower()}: shapes {text} cannot be broadcast: the size of tensor a ({a}) "
+                f"{name}: shapes {text} cannot be broadcast: the size of tensor a ({a}) "
                 "must match the size of tensor b "
                 f"({b}) at non-singleton dimension {dim}."
             )
-    return ShapeError(f"{name.lower()}: shapes {text} do not fit together.")
+    return ShapeError(f"{name}: shapes {text} do not fit together.")

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 from rushlight.core.overrides import without_overrides
-from rushlight.core.tensor import Tensor, instance, start_afresh
+from rushlight.core.tensor import Tensor, instance, no_tensor, start_afresh
 from rushlight.tensor_api import empty
 from rushlight.tensor_api.pickling import set_user_state, user_state
 from rushlight.tensor_api.printing import tensor_repr
@@ -33,7 +33,10 @@ class Parameter(Tensor):
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Any:
         if data is None:
             data = empty(0)
-        self = instance(cls, data._array)
+        try:
+            self = instance(cls, data._array)
+        except AttributeError:
+            raise no_tensor("Parameter", data) from None
         if requires_grad:
             self.requires_grad_()
         return self

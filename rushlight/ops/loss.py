@@ -364,20 +364,18 @@ def size_error(logp: np.ndarray, target: np.ndarray, want: Any) -> Exception:
             f"For 1D input, 1D target must have size 1, but got target size: {len(target)}; a batch"
             " of scores has shape (N, C)."
         )
-    if logp.ndim and target.ndim and logp.shape[0] != target.shape[0]:
+    count = target.shape[0] if target.ndim else 0
+    if logp.ndim > 1 and logp.shape[0] != count:
         return ValueError(
             f"Expected input batch_size ({logp.shape[0]}) to match target batch_size"
-            f" ({target.shape[0]}): the input has shape {logp.shape} and the target {target.shape}."
+            f" ({count}): the input has shape {logp.shape} and the target {target.shape}."
         )
+    dims = "0D or 1D target tensor expected for inputs of 1 or 2 dims, multi-target not supported: "
+    hint = " Probabilities of classes are floats: convert with .float()."
     return ShapeError(
-        "nll_loss: 0D or 1D target tensor expected for inputs of 1 or 2 dims, multi-target not"
-        f" supported: an input of shape {logp.shape} goes with targets of shape {tuple(want)}, but"
-        f" they have {target.shape}."
-        if logp.ndim < 3
-        else (
-            f"nll_loss: an input of shape {logp.shape} goes with targets of shape {tuple(want)},"
-            f" but they have {target.shape}."
-        )
+        f"nll_loss: {dims if logp.ndim < 3 else ''}an input of shape {logp.shape} goes with targets"
+        f" of shape {tuple(want)}, but they have {target.shape}."
+        f"{hint if target.shape == logp.shape else ''}"
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, constant_on, host
+from rushlight.core.elementwise import shape_error
 from rushlight.core.size import make_size
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, value_needed, value_pinned, wrap
@@ -306,8 +307,11 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
         (torch.Size([3, 2]), torch.Size([3, 2]))
     """
     items = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
-    shape = broadcast_shapes(*[t._array.shape for t in items])
-    shape = tuple(shape)
+    shapes = [t._array.shape for t in items]
+    try:
+        shape = np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise shape_error("broadcast_tensors", shapes) from None
     return tuple([t if t._array.shape == shape else Expand.bind(t, shape=shape) for t in items])
 
 

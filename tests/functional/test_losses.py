@@ -1,5 +1,7 @@
 """Losses: every reduction and option, to second order."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -280,3 +282,26 @@ def test_sizes_of_targets_come_before_their_dtype(name, scores, targets):
             getattr(lib.nn.functional, name)(lib.ones(*scores), lib.ones(*targets))
         kinds.append(isinstance(caught.value, ValueError))
     assert kinds[0] == kinds[1] == (scores[0] == 4 != targets[0])
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+def test_a_label_alone_is_no_batch(name):
+    for lib in (rushlight, torch):
+        with pytest.raises(ValueError, match=r"batch_size \(4\) .* batch_size \(0\)"):
+            getattr(lib.nn.functional, name)(lib.ones(4, 3), lib.tensor(1))
+
+
+def test_probabilities_that_are_no_floats_are_told_so():
+    x, chosen = rushlight.zeros(2, 3), rushlight.tensor([[1, 0, 0], [0, 1, 0]])
+    with pytest.raises(RuntimeError, match=r"have \(2, 3\)\. Probabilities of classes are floats"):
+        rushlight.nn.functional.cross_entropy(x, chosen)
+    assert rushlight.nn.functional.cross_entropy(x, chosen.float()).item() > 1
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "cosine_similarity"])
+def test_shapes_that_do_not_broadcast_are_told_apart(name):
+    for lib in (rushlight, torch):
+        size = r"size of tensor a \(3\) must match the size of tensor b \(4\) at non-singleton "
+        with warnings.catch_warnings(), pytest.raises(RuntimeError, match=size + "dimension 1"):
+            warnings.simplefilter("ignore")  # of sizes that differ
+            getattr(lib.nn.functional, name)(lib.ones(2, 3), lib.ones(2, 4))

@@ -630,3 +630,9 @@ def test_a_transposed_convolution_of_the_users_own(twin):
         )  # fmt: skip
 
     twin(program)
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], 3.0, "a"])
+def test_parameters_are_made_of_tensors(value):
+    with pytest.raises(TypeError, match=r"expected a Tensor, but got .*as_tensor"):
+        rl.nn.Parameter(value)

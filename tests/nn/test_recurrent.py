@@ -54,6 +54,11 @@ def test_packing_refused(twin, act):
     assert isinstance(twin(lambda t, nn: act(t, nn.utils.rnn)), Exception)
 
 
+def test_lengths_beyond_the_padding_are_refused():
+    with pytest.raises(RuntimeError, match=r"a length is 6, .* have 5 steps.*batch_first"):
+        rl.nn.utils.rnn.pack_padded_sequence(rl.ones(5, 2), [6, 3])
+
+
 def test_packed_sequence(twin):
     def program(t, nn):
         packed = nn.utils.rnn.pack_sequence([t.ones(2), t.ones(3)], enforce_sorted=False)

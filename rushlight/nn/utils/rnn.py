@@ -161,7 +161,7 @@ def pack_padded_sequence(
     if input.numel() == 0:
         raise RuntimeError("Cannot pack empty tensors.")
     steps_first = input.transpose(0, 1) if batch_first else input
-    _check_lengths(sizes, steps_first.size(1))
+    _check_lengths(sizes, *steps_first.shape[:2])
     longest, batch = int(sizes[0]), len(sizes)
     inside = np.arange(longest)[:, None] < sizes  # (T, B)
     rows = np.flatnonzero(inside)
@@ -170,7 +170,7 @@ def pack_padded_sequence(
     return PackedSequence(data, constant(inside.sum(1).astype(np.int64)), order)
 
 
-def _check_lengths(sizes: np.ndarray[Any, Any], batch: int) -> None:
+def _check_lengths(sizes: np.ndarray[Any, Any], steps: int, batch: int) -> None:
     if len(sizes) != batch:
         raise RuntimeError(
             f"Expected `len(lengths)` to be equal to batch_size, but got {len(sizes)} "
@@ -185,6 +185,11 @@ def _check_lengths(sizes: np.ndarray[Any, Any], batch: int) -> None:
         raise RuntimeError(
             "Length of all samples has to be greater than 0, but found an element in 'lengths' "
             "that is <= 0"
+        )
+    if sizes[0] > steps:
+        raise RuntimeError(
+            f"pack_padded_sequence: a length is {sizes[0]}, but the padded sequences have {steps} "
+            "steps; is the batch their first dim? Pass batch_first=True."
         )
 
 

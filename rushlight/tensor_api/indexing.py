@@ -43,6 +43,8 @@ ALL = slice(None)
 MOST_AS_TUPLE = 32  # a longer list is always an array of positions, as in old versions of NumPy
 NO_NUMBERS = (Tensor, list, tuple, range, slice, np.ndarray)
 BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
+# classes of bounds that no later write changes, as it does a tensor's
+FIXED = frozenset((int, type(None), np.int64, np.int32))
 
 
 def getitem(self: Tensor, key: Any) -> Tensor:
@@ -101,21 +103,25 @@ def is_mask_of_dims(mask: Any, x: Any) -> bool:
 
 def plain(x: Any, key: Any) -> tuple[Any, ...] | None:
     """An index that means the same to NumPy as a tuple, with an Ellipsis so that the result is an
-    array; None if it has tensors or steps that are no numbers, or array x has no dims.
+    array; None if it has tensors, also as bounds, or steps that are no numbers, or array x has no
+    dims.
     """
     kind = key.__class__
     if kind is int:
         return (key, ...) if x.ndim else None
     if kind is slice:
         step = key.step
-        return (key, ...) if (step is None or (step.__class__ is int and step > 0)) else None
+        forward = step is None or (step.__class__ is int and step > 0)
+        fixed = key.start.__class__ in FIXED and key.stop.__class__ in FIXED
+        return (key, ...) if forward and fixed else None
     complete = False
     for i in key if kind is tuple else (key,):
         kind = i.__class__
         if kind is int or i is None:
             continue
         if kind is slice and (i.step is None or (i.step.__class__ is int and i.step > 0)):
-            continue
+            if i.start.__class__ in FIXED and i.stop.__class__ in FIXED:
+                continue
         if i is not Ellipsis or complete:
             return None
         complete = True
@@ -225,7 +231,7 @@ def split(x: Tensor, index: Any, places: bool = False) -> tuple[Any, dict[int, T
             dim += 1
         elif item.__class__ is slice:
             check_slice(item)
-            basic += whole((item,)) if state.busy else (item,)
+            basic += whole((item,))
             at, dim = at + 1, dim + 1
         elif item.__class__ is int:
             if not -shape[at] <= item < shape[at]:

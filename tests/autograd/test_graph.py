@@ -457,3 +457,26 @@ def test_hooks_and_gradients_of_one_among_several_outputs(lib):
     assert [a.grad.tolist(), b.grad.tolist()] == [[2.0, 2.0], [40.0, 60.0]]
     assert x.grad.tolist() == [2.0, 2.0, 40.0, 60.0]
     assert a.grad_fn is b.grad_fn
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["read", "written"])
+def test_bounds_of_slices_are_what_they_were(written):
+    """Programs walk through packed sequences with ``start += count``, which changes a tensor."""
+
+    def program(lib):
+        x = lib.arange(6.0).requires_grad_()
+        out, parts = lib.zeros(6, 2), []
+        start, count = lib.tensor(0), lib.tensor(2)
+        for k in range(1, 4):
+            part = x[start : start + count] * k
+            if written:
+                out[start : start + count, :1] = part.unsqueeze(1)
+            parts.append(part)
+            start += count
+        (out if written else lib.cat(parts)).sum().backward()
+        view = out.detach()[start - 4 : start - 2]
+        start += 1
+        view += 1
+        return x.grad.tolist(), out.tolist()
+
+    assert program(rushlight) == program(torch)

@@ -21,6 +21,7 @@ import numpy as np
 from rushlight.compiler.early import is_input
 from rushlight.compiler.generators import is_generator, mark, rewind
 from rushlight.compiler.lent import Found, Lent
+from rushlight.compiler.numeric import Numeric, is_numeric
 from rushlight.compiler.python_numbers import is_number, number, source_of, value_of
 
 GLOBAL: Any = (random.random.__self__, np.random.rand.__self__)  # type: ignore[attr-defined]
@@ -200,6 +201,8 @@ class Drawing:
         return Drawing(x, self.draws) if can_draw(x) and trace is not None else x
 
     def __reduce_ex__(self, protocol: Any) -> Any:
+        if is_numeric(self.value, name) and trace is not None:
+            return Numeric(x, trace)
         if self.draws.trace is not None:
             self.draws.fail("it copies, keeps or returns a generator of random numbers")
         return self.value.__reduce_ex__(protocol)

@@ -130,29 +130,7 @@ class Lent:
 
     def compute(self, function: Any, given: Any, options: Any, writes: bool = False) -> Any:
         """What a function makes of arrays, numbers and constants."""
-        trace, found = self.trace, Found()
-        if not trace.open or trace.failure is not None:
-            values, _ = found.part((given, options))
-            return function(*values[0], **values[1])
-        (operands, named), then = found.part((given, options))
-        value = function(*operands, **named)
-        results = value if type(value) is tuple else (value,)
-        kinds = {type(v) for v in results}
-        known = kinds <= {np.ndarray, *SCALARS} and not (bool in kinds and trace.asks_truth)
-        if writes:
-            return self.refused(value)
-        if not found.readings:
-            return found.before(trace, value, known, trace.early.computed(function, then))
-        shared = [np.may_share_memory(v, a) for v in results for a in found.tensors]
-        if found.strange or trace.handles or not known or any(shared):
-            return self.refused(value)
-        readings = tuple(found.readings)
-        return parted(value, trace, Once(function, then, readings[0]), readings, found.drawn)
-
-    def refused(self, value: Any) -> Any:
-        """What NumPy computed, but later calls could not."""
-        self.trace.refuse("what NumPy makes of an array of a tensor")
-        return value
+        return computed(self.trace, function, given, options, writes)
 
     def __getattr__(self, name: str) -> Any:
         if name in FIXED or (self.tensor is not None and name in OF_SHAPE):
@@ -211,6 +189,28 @@ class Lent:
         return self.compute(np.copy, (self,), {}) if self.tensor is not None else self
 
 
+def computed(trace: Any, function: Any, given: Any, options: Any, writes: bool) -> Any:
+    """What a function of NumPy's or Python's makes of arrays, numbers and constants, of which some
+    may be others at a later call.
+    """
+    found = Found()
+    (operands, named), then = found.part((given, options))
+    value = function(*operands, **named)
+    if not trace.open or trace.failure is not None:
+        return value
+    results = value if type(value) is tuple else (value,)
+    kinds = {type(v) for v in results}
+    known = kinds <= {np.ndarray, *SCALARS} and not (bool in kinds and trace.asks_truth)
+    if not found.readings and not writes:
+        return found.before(trace, value, known, trace.early.computed(function, then))
+    shared = [np.may_share_memory(v, a) for v in results for a in found.tensors]
+    if writes or found.strange or trace.handles or not known or any(shared):
+        trace.refuse("what NumPy makes of an array or a number of a tensor")
+        return value
+    readings = tuple(found.readings)
+    return parted(value, trace, Once(function, then, readings[0]), readings, found.drawn)
+
+
 class Once:
     """What a function gives, once for each call of the program, after which ``clock`` was read."""
 
@@ -259,16 +259,16 @@ class Found:
     def __init__(self) -> None:
         self.tensors: list[Any] = []
         self.readings: dict[Reading, None] = {}
-        self.lent: list[Lent] = []
+        self.moving: list[Any] = []
         self.strange = self.drawn = self.moves = False
 
     def part(self, x: Any) -> tuple[Any, Callable[[], Any]]:
         """A part now, and how it is come by at a later call."""
         kind = type(x)
         if kind is Lent or is_number(x):
-            if kind is Lent:
-                self.lent.append(x)
-                self.tensors += [x.value] if x.tensor is not None else []
+            self.moving.append(x)
+            if kind is Lent and x.tensor is not None:
+                self.tensors.append(x.value)
             self.drawn, self.moves = self.drawn or x.drawn, True
             source, readings = x.known() if kind is Lent else (x.source, x.readings)
             self.readings.update(dict.fromkeys(readings))
@@ -294,7 +294,7 @@ class Found:
         a guard, where nothing can.
         """
         if self.strange:
-            for x in self.lent:
+            for x in self.moving:
                 x.fixed()
             return value
         if known:
@@ -304,7 +304,7 @@ class Found:
             parts = [functools.partial(source.part, k) for k in range(len(value))]
             return [result(v, trace, s, (), self.drawn) for v, s in zip(value, parts, strict=True)]
         if not is_constant(value):
-            for x in self.lent:
+            for x in self.moving:
                 x.fixed()
         else:
             trace.watched(Marked(source), marked(value))

@@ -93,6 +93,12 @@ class Number:
         trace.made.append(weakref.ref(self))
 
     def fixed(self) -> Any:
+    def __new__(cls, value: Any, *rest: Any) -> Any:
+        """Or a plain number: code of Python's makes one of the ``type`` of another."""
+        if rest:
+            return object.__new__(cls)
+        return int(value) if issubclass(cls, Whole) else float(value)
+
         """The value, which must be the same in later calls."""
         if self.late is not None and self.readings and type(self.value) is int:
             with GradMode(False):

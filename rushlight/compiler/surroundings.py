@@ -42,6 +42,7 @@ from rushlight.compiler.guards import (
 )
 from rushlight.compiler.held import PLAIN, grows, items
 from rushlight.compiler.lists import SUMMARIES, Grown
+from rushlight.compiler.numeric import NAMES
 from rushlight.compiler.objects import (
     attributes,
     classes,
@@ -343,7 +344,8 @@ class Surroundings:
         trace.draws = Draws(trace, self.generators)
         for place in () if trace.is_first else self.drawing.values():
             x = place.get()
-            if x is not np or "random" in self.code.names:
+            asked = {*self.code.names, *self.code.methods}
+            if x is not np or not asked.isdisjoint(["random", *NAMES]):
                 planted.add(place, Drawing(x, trace.draws), lambda value, source, trace: source)
         groups = [g for o in self.optimizers for g in o.param_groups]
         return with_options(planted, groups, self.read_anew)

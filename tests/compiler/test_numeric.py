@@ -1,0 +1,64 @@
+"""NumPy's functions of numbers that are read from tensors, given anew, or drawn, and of lists of
+these.
+"""
+
+from __future__ import annotations
+
+import statistics
+
+import numpy as np
+import pytest
+
+import rushlight as rl
+
+pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+
+
+def read(x):
+    return [(x * k).sum().item() for k in range(4)]
+
+
+FUNCTIONS = {
+    "mean": lambda x, n: np.mean(read(x)),
+    "item": lambda x, n: np.mean(read(x)).item(),
+    "array": lambda x, n: np.array(read(x)).max() + np.std(read(x), ddof=1),
+    "exp": lambda x, n: np.exp(x.mean().item()),
+    "rounded": lambda x, n: float(np.round(np.sqrt(x.mean().item()), 2)),
+    "clip": lambda x, n: np.clip(x.sum().item(), 0, n),
+    "given": lambda x, n: x * np.log(n + 1),
+    "returns": lambda x, n: x * rl.from_numpy(np.array([n, 2.0, n * n])).mean().float(),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_what_numpy_computes_of_numbers_is_known_at_each_call(name):
+    f = FUNCTIONS[name]
+    run = rl.compile(f)
+    for k in range(8):
+        x, n = rl.arange(4.0) * k, k * 1.5
+        now, then = run(x, n), f(x, n)
+        assert type(now) is type(then)
+        rl.testing.assert_close(rl.as_tensor(now), rl.as_tensor(then))
+    assert run._compiled.eager is None and run._compiled.traces <= 3
+
+
+def test_code_of_pythons_may_make_a_number_of_the_type_of_another():
+    run = rl.compile(lambda x: statistics.mean([x.sum().item(), x.max().item()]))
+    with pytest.warns(UserWarning, match="runs eagerly"):
+        found = [run(rl.arange(4.0) * k) for k in range(4)]
+    assert found == [0.0, 4.5, 9.0, 13.5]
+
+
+def test_numbers_beside_objects_that_numpy_is_given_are_taken_for_granted():
+    class Odd:
+        def __rmul__(self, other):
+            return other
+
+    odd = Odd()
+
+    def f(x, a, n):
+        return x * float(np.asarray(a * n).sum() if n else odd)
+
+    run = rl.compile(f)
+    for k in range(1, 8):
+        assert run(rl.ones(1), np.ones(2), k / 2).item() == k

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -132,8 +133,8 @@ class Trace(Values):
         """
         if self.failure is not None or not self.open:
             return None
-        if type(x) in (list, tuple):
-            x = self.array(np.array, x)
+        if type(x) in (list, tuple, deque):
+            x = self.array(np.array, [*x])
         if type(x) is not Lent:
             return None
         if x.tensor is None and x.is_early:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from array import array
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def traced_tensor(data: Any, dtype: Any = None) -> Tensor | None:
     there: Tensor | None = modes.trace.on(data) if state.busy and modes.trace is not None else None
     if there is None:
         return None
-    if dtype is None and isinstance(data, (list, tuple)):
+    if dtype is None and isinstance(data, (list, tuple, deque)):
         of_numpy = [isinstance(v, (np.ndarray, np.generic)) for v in leaves(data)]
         found = [
             dtypes.from_numpy(v.dtype).numpy if own else dtypes.of_number(v)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, deque, namedtuple
 
 import numpy as np
 import pytest
@@ -33,6 +33,15 @@ class Sample:
         self.x, self.by = x, by
 
 
+def discounted(x, rewards):
+    """As REINFORCE sums rewards: the last first."""
+    total, returns = 0.0, deque()
+    for r in rewards[::-1]:
+        total = r + 0.9 * total
+        returns.appendleft(total)
+    return x * rl.tensor(returns)
+
+
 GIVEN = {
     "a dict": (lambda b: b["x"] * b["by"], lambda k: ({"x": X, "by": k / 7},)),
     "a list": (lambda b: b[0] * b[1], lambda k: ([X, k / 7],)),
@@ -44,6 +53,7 @@ GIVEN = {
         lambda k: ({"x": X, "by": [{"a": k}, k / 7]},),
     ),
     "one of NumPy's": (lambda b: b["x"] * b["by"], lambda k: ({"x": X, "by": np.float32(k / 7)},)),
+    "in a deque": (discounted, lambda k: (X, [k / 7, 1.0, k / 3, 2.0])),
     "nobody reads": (lambda b: b["x"] * 2, lambda k: ({"x": X, "id": k},)),
     "it decides": (lambda b: b["x"] * 2 if b["by"] > 3 else b["x"], lambda k: ({"x": X, "by": k},)),
     "returned": (lambda b: {**b, "x": b["x"] + 1}, lambda k: ({"x": X, "by": k / 7},)),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rushlight.compiler.graph import Graph, Input, Node, Value
-from rushlight.compiler.python_numbers import python_value
+from rushlight.compiler.sources import Content, Formula
 from rushlight.core.elementwise import Elementwise
 
 
@@ -43,7 +44,7 @@ def source_of(value: Value, makers: Makers) -> Callable[[], float] | None:
         held = maker.source
         if maker.kind == "constant":
             return lambda: float(held)
-        return lambda: float(python_value(held))
+        return Content(held)
     if maker is None or not isinstance(maker.op, Elementwise):
         return None
     sources = [source_of(v, makers) if isinstance(v, Value) else v for v in maker.inputs]
@@ -54,9 +55,9 @@ def source_of(value: Value, makers: Makers) -> Callable[[], float] | None:
 
 def applying(node: Node, sources: list[Any], makers: Makers) -> Callable[[], float]:
     """What a node of numbers computes, its operands given as functions or numbers."""
-    first, *rest = sources
+    rest = sources[1:]
     if type(node.op).__name__ == "Add" and len(rest) == 1 and not callable(rest[0]):
-        return lambda: first() + rest[0]  # counting steps, the usual case
+        return Formula(operator.add, sources)  # counting steps, the usual case
     made = [makers.of(v) if isinstance(v, Value) else None for v in node.inputs]
     plain = [isinstance(m, Input) and m.kind == "number" for m in made]
     kinds = [  # of operands that are arrays; Python numbers do not decide the result's dtype

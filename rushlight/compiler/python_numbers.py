@@ -24,6 +24,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.compiler.objects import attributes
+from rushlight.compiler.sources import Formula
 from rushlight.core.device_array import host
 from rushlight.core.state import GradMode
 from rushlight.core.tensor import Tensor
@@ -260,9 +261,7 @@ def arithmetic(name: str, plain: Callable[..., Any], swapped: bool = False) -> A
             return out
 
         random = any(map(is_drawn, operands))
-        return number(
-            value, lambda: plain(*[s() for s in sources]), trace, readings, late, drawn=random
-        )
+        return number(value, Formula(plain, sources), trace, readings, late, drawn=random)
 
     return method
 
@@ -289,7 +288,8 @@ def applied(function: Callable[..., Any], *operands: Any) -> Any:
     """What a function of the module math makes of numbers: a Number, unless it says yes or no."""
     value = function(*map(value_of, operands))
     first = next(x for x in operands if is_number(x))
-    trace, sources = first.trace, [source_of(x) for x in operands]
+    source = Formula(function, [x.source if is_number(x) else x for x in operands])
+    trace = first.trace
     readings = tuple([r for x in operands if is_late(x) for r in x.readings])
     if type(value) is bool and not readings:
         trace.watched(lambda: function(*[s() for s in sources]), value)

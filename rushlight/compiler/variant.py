@@ -23,6 +23,7 @@ from rushlight.compiler.orders import Spread, Turn
 from rushlight.compiler.places import Memory, Place, Wanting, form, is_plain
 from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
+from rushlight.compiler.sources import together
 from rushlight.compiler.storages import may_overlap, overlaps_itself
 from rushlight.compiler.surroundings import Option
 from rushlight.compiler.trace import Trace
@@ -367,7 +368,9 @@ class Variant:
         versions = dicts_have_versions()
         numbers = [(k, source) for k, kind, source in self.sources if kind == "number"]
         self.rates = [(k, s) for k, s in numbers if versions and type(s) is Option]
-        self.dynamic = [(k, s) for k, s in numbers if not versions or type(s) is not Option]
+        self.dynamic = together(
+            [(k, s) for k, s in numbers if not versions or type(s) is not Option]
+        )
         self.slow_guards = [g for g in self.guards if g.words() is None]
         looked_at = tagged, self.nested, self.spots, self.slow_guards, self.draws, self.watch
         others = self.places, self.dynamic, self.arrays, self.added, self.early.used, self.some
@@ -470,8 +473,8 @@ class Variant:
             return None
         self.entry.fill_gaps()
         try:
-            for k, source in self.dynamic:
-                self.entry.numbers[k] = source()
+            for same in self.dynamic:
+                same.fill(self.entry.numbers)
         except RAISED_BY_NUMBERS:
             return None
         return args

@@ -75,14 +75,26 @@ class Plain:
 class Options(Plain):
     """The options of a parameter group, without those that programs read anew at each call."""
 
-    def __init__(self, what: str, group: dict[str, Any], read_anew: frozenset[str]) -> None:
-        super().__init__(what, group, tuple(read_anew))
+    def __init__(
+        self, what: str, group: dict[str, Any], read_anew: frozenset[str], moving: Moving
+    ) -> None:
+        counters = [name for name in group if ("item", id(group), name) in moving]
+        super().__init__(what, group, (*read_anew, *counters))
 
     def moved(self) -> set[str]:
         """Options that are numbers, or tuples of them, and others now."""
         now = self.read()
         both = {k for k in self.values if k in now and now[k] != self.values[k]}
         return {k for k in both if are_numbers(now[k]) and are_numbers(self.values[k])}
+
+    def places(self) -> list[Place] | None:
+        """Where integers are that changed, as an optimizer's own count of steps does; None if there
+        is more.
+        """
+        now, then = self.read(), self.values
+        moved = [k for k in {**now, **then} if now.get(k, self) != then.get(k, self)]
+        counts = all([type(now.get(k)) is int and type(then.get(k)) is int for k in moved])
+        return [Item(self.d, k) for k in moved] if counts else None
 
 
 def are_numbers(value: Any) -> bool:
@@ -600,7 +612,8 @@ class Hooks:
         return f"the hooks of {self.what}"
 
 
-CHANGING = (Attributes, Contents, Members, Variable, Globals, Kept)  # whose places can be looked up
+# whose places can be looked up
+CHANGING = (Attributes, Contents, Members, Variable, Globals, Kept, Options)
 
 
 def joined(found: list[list[Place] | None]) -> list[Place] | None:

@@ -297,7 +297,7 @@ class Surroundings:
             found.append(Members(type(m).__name__, tables, self.moving))
         for o in self.optimizers:
             for g in o.param_groups:
-                found.append(Options(f"{type(o).__name__}'s ", g, self.read_anew))
+                found.append(Options(f"{type(o).__name__}'s ", g, self.read_anew, self.moving))
             found.append(Kept(o, self.moving))
         steps: list[Any] = [functools.partial(hooks_of_steps, o) for o in self.optimizers]
         found += [Hooks("an optimizer", steps)] if steps else []

@@ -490,6 +490,47 @@ def test_schedules_within_a_step(name):
     check_same(make, count=16)
 
 
+class Counting(torch.optim.Optimizer):
+    """Counts its steps in its groups, and steps further every third time."""
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            group.setdefault("count", 0)
+            group["count"] += 1
+            scale = 2.0 if group["count"] % 3 == 0 else 1.0 / (group["count"] + 1)
+            for p in group["params"]:
+                p.add_(p.grad, alpha=-group["lr"] * scale)
+
+
+def test_counts_in_the_groups_of_an_optimizer():
+    def make():
+        net = model()
+        optimizer = Counting(net.parameters(), {"lr": 0.1})
+        return lambda x, y: train(net, optimizer, x, y), lambda: [
+            optimizer.param_groups[0]["count"],
+            *net.parameters(),
+        ]
+
+    check_same(make, count=12)
+
+
+def test_counts_of_parameters_that_differ():
+    """One that joins later has taken fewer steps than the others."""
+
+    def make():
+        net = model()
+        late = next(net.parameters()).requires_grad_(False)
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.1)
+
+        def step(x, y):
+            return train(net, optimizer, x, y)
+
+        return step, lambda: [late.requires_grad_(), *net.parameters()][1:]
+
+    check_same(make, count=12)
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 def test_scaled_gradients():
     """A step with gradients that are not finite is left out, and the scale shrinks."""

@@ -231,4 +231,5 @@ def unfit(trace: Trace, fresh: list[Tensor]) -> str | None:
 def changed_by_itself(guards: list[Guard]) -> str | None:
     """What a call takes for granted and changes itself, in words; None if nothing."""
     changed = [g.changed() for g in guards if not g.holds()]
-    return f"it changes {changed[0]}" if changed else None
+    advice = "change it outside, or keep it in a tensor"
+    return f"it changes {changed[0]}; {advice}" if changed else None

@@ -16,29 +16,43 @@ from itertools import pairwise
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-from rushlight.compiler.objects import Same, function_of
+from rushlight.compiler.lines import WATCHING, place_of, users_frame
+from rushlight.compiler.objects import OTHERS, Same, function_of, of_the_user
 from rushlight.config import is_own
 
 ASKING = ("getattr", "setattr", "hasattr")
 BY_TEXT = frozenset([*ASKING, "vars", "__dict__", "eval", "exec"])
 
 
-OTHERS = ("numpy", "scipy", "llvmlite", "ml_dtypes", "threadpoolctl")
-
-
 CLOCKS = [
     n for n in dir(time) if n.endswith(("_ns", "_counter", "_time")) or n in ("time", "monotonic")
 ]
-EFFECTS = {  # functions of Python's own whose calls cannot be captured, by name: what they do
-    "print": "it prints",
-    "sleep": "it waits",
-    **dict.fromkeys(["write", "writelines", "writerow", "writerows"], "it writes to a file"),
-    **dict.fromkeys(["open", "read", "readline", "input"], "it reads a file"),
-    **dict.fromkeys(["urandom", "getrandom"], "it draws random numbers from the system"),
-    **dict.fromkeys(["globals", "eval", "exec"], "it calls globals(), eval() or exec()"),
-    **dict.fromkeys(["now", "utcnow", "today", *CLOCKS], "it reads the clock"),
+WRITING = ["write", "writelines", "writerow", "writerows"]
+# functions of Python's own whose calls cannot be captured, by name: what they do, and a way out
+EFFECTS: dict[str, tuple[str, str]] = {
+    "print": ("it prints", "return what it prints, and print that"),
+    "sleep": ("it waits", "wait between its calls"),
+    **dict.fromkeys(WRITING, ("it writes to a file", "return what it writes, and write that")),
+    **dict.fromkeys(
+        ["read", "readline", "input"], ("it reads a file", "read it before, and pass what it says")
+    ),
+    "open": ("it opens a file", "do so outside"),
+    **dict.fromkeys(["put", "put_nowait"], ("it puts something into a queue", "return that")),
+    **dict.fromkeys(
+        ["urandom", "getrandom"],
+        ("it draws random numbers from the system", "draw them before, and pass them"),
+    ),
+    **dict.fromkeys(
+        ["globals", "eval", "exec"],
+        ("it calls globals(), eval() or exec()", "name what it needs"),
+    ),
+    **dict.fromkeys(
+        ["now", "utcnow", "today", *CLOCKS],
+        ("it reads the clock", "take the time around its calls"),
+    ),
 }
-HOMES = ("time", "datetime", "posix", "nt", "builtins", "io", "_io", "_csv")
+LOGGING = "it logs", "return what it logs, and log that, or print it"
+HOMES = ("time", "datetime", "posix", "nt", "builtins", "io", "_io", "_csv", "_queue")
 
 
 def effect(frame: Any, what: Any) -> str:
@@ -57,9 +71,15 @@ def effect(frame: Any, what: Any) -> str:
         if is_own(module) or module.partition(".")[0] in OTHERS:
             return ""
         if of_the_user(module):
-            return EFFECTS[what.__name__]
+            return at(frame, *EFFECTS[what.__name__])
         frame = frame.f_back
     return ""
+
+
+def at(frame: Any, what: str, advice: str) -> str:
+    """What code does, at which of the user's lines, and what to do instead."""
+    found = users_frame(frame)
+    return f"{what}; {advice}" if found is None else f"{what} at {place_of(found)}; {advice}"
 
 
 def is_foreign(x: Any) -> bool:
@@ -180,7 +200,11 @@ class Code:
             if outer is not None:  # within a call of another function that is watched
                 outer(frame, event, what)
             if event == "call":
-                if id(frame.f_code) not in entered and not importing(frame):
+                if id(frame.f_code) in entered or importing(frame):
+                    return
+                if frame.f_code.co_filename == logging.__file__:  # noticed each time
+                    self.prints = self.prints or at(frame, *LOGGING)
+                else:
                     self.enter(frame.f_code, frame.f_globals)
             elif event == "c_call":
                 if getattr(what, "__name__", "") in EFFECTS and not self.prints:
@@ -198,9 +222,6 @@ class Code:
 
     def enter(self, code: CodeType, found: dict[str, Any]) -> None:
         """Note code that is entered for the first time, and its globals."""
-        if code.co_filename == logging.__file__:  # not entered, so that it is noticed each time
-            self.prints = "it logs"
-            return
         if code.co_name == "<module>" or not of_the_user(found.get("__name__", "")):
             self.entered[id(code)] = code, None
             return
@@ -215,6 +236,9 @@ class Code:
         self.beginnings = (*self.beginnings, *[text for text in written if text])
         others = BY_TEXT.difference(ASKING)
         self.by_text |= None in written or not others.isdisjoint(code.co_names)
+
+
+WATCHING.append(Code.watch.__code__)
 
 
 def catches(code: CodeType) -> bool:
@@ -297,17 +321,3 @@ def is_called(steps: list[dis.Instruction]) -> bool:
     more = steps[0].opname.startswith("LOAD_")
     call = steps[more]  # in CPython 3.11 it is prepared first
     return call.opname in ("PRECALL", "CALL") and call.arg == 2 + more
-
-
-def of_the_user(module: str) -> bool:
-    """Whether code of a module is neither rushlight's, nor Python's own, nor of a package that
-    rushlight calls.
-    """
-    top = module.partition(".")[0]
-    own = (
-        is_own(module)
-        or top in OTHERS
-        or top in sys.stdlib_module_names
-        or top.startswith("namedtuple_")
-    )
-    return not own

@@ -227,7 +227,10 @@ class Compiled:
             return self.function(*args, **kwargs)
         pinned = [v.pinned for v in self.variants.get(key, ()) if v.pinned]
         if len(pinned) >= MOST_PINNED:
-            self.stay_eager(f"each value of {pinned[-1][0]} takes a capture, and there are many")
+            self.stay_eager(
+                f"each value of {pinned[-1][0]} takes a capture, and there are many; keep sizes "
+                "the same, as torch.where(mask, x, 0) and padding do"
+            )
             return self.function(*args, **kwargs)
         if not self.tagged and any([self.code.tags(t) for t in arguments if t.__dict__]):
             self.tagged = self.again = True
@@ -423,7 +426,7 @@ class Compiled:
         if self.fullgraph:
             raise GraphError(text)
         self.refused += 1
-        self.unseen = UNSEEN if self.refused > MOST_SEEN else 0
+        self.unseen = UNSEEN if self.refused > MOST_STRANGE else 0
         if not self.warned:
             self.warned = True
             warn_user(text)

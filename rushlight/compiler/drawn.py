@@ -79,14 +79,17 @@ class Draws:
         """Draw, and note how."""
         generator, trace, found = method.__self__, self.trace, Found()
         if method.__name__ in SETTING:
-            self.fail("it makes or seeds a generator of random numbers")
+            self.fail("it seeds a generator of random numbers", "seed it before")
             return method(*given, **options)
         (operands, named), then = found.part((given, options))
         if found.readings:
             trace.refuse("a random number between bounds that are read from a tensor")
             self.why = self.why or trace.failure
         if method.__name__ == "shuffle" or "out" in options:
-            self.fail(f"{method.__name__} writes random values to what it is given")
+            self.fail(
+                f"{method.__name__} writes random values to what it is given",
+                "draw what is new, as permutation() does",
+            )
             return method(*operands, **named)
         value = method(*operands, **named)
         if not any([g is generator for g in self.generators]):
@@ -112,15 +115,15 @@ class Draws:
                 for k, v in enumerate(value)
             ]
         self.fail(
-            f"{method.__name__} gives random values other than a Python number, which cannot be "
-            "followed; draw arrays or tensors, or outside"
+            f"{method.__name__} gives random values other than numbers",
+            "draw the places where they are, or draw before and pass what came",
         )
         return value
 
-    def fail(self, why: str) -> None:
+    def fail(self, why: str, advice: str = "") -> None:
         """The call cannot be captured."""
-        self.why = self.why or why
-        self.trace.fail(why)
+        self.trace.fail(why, advice)
+        self.why = self.why or self.trace.failure
 
     def choice(self, method: Any, seq: Any) -> Any:
         """One of a sequence of Python's, which draws as its place does."""
@@ -198,11 +201,11 @@ class Drawing:
 
     def __getattr__(self, name: str) -> Any:
         x, trace = getattr(self.value, name), self.draws.trace
+        if is_numeric(self.value, name) and trace is not None:
+            return Numeric(x, trace)
         return Drawing(x, self.draws) if can_draw(x) and trace is not None else x
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        if is_numeric(self.value, name) and trace is not None:
-            return Numeric(x, trace)
         if self.draws.trace is not None:
             self.draws.fail("it copies, keeps or returns a generator of random numbers")
         return self.value.__reduce_ex__(protocol)

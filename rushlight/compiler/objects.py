@@ -20,11 +20,12 @@ from types import (
 )
 from typing import Any
 
-from rushlight.config import package_names
+from rushlight.config import is_own, package_names
 
 # packages whose objects are not looked into
 OURS = ("builtins", "ml_dtypes", "numpy")
 MODULES = (*OURS, "scipy")  # packages whose modules and classes are not
+OTHERS = ("numpy", "scipy", "llvmlite", "ml_dtypes", "threadpoolctl")  # that rushlight calls
 # what describes types, fields, signatures and patterns, which programs do not change
 DESCRIBING = ("dataclasses", "inspect", "re", "typing")
 ANNOTATIONS = (GenericAlias, UnionType)
@@ -208,3 +209,17 @@ def ours(x: Any) -> bool:
         return x.__module__.partition(".")[0] in (*MODULES, *package_names)
     kind, ours = type(x), (*OURS, *DESCRIBING, *package_names)
     return kind.__module__.partition(".")[0] in ours or kind in ANNOTATIONS
+
+
+def of_the_user(module: str) -> bool:
+    """Whether code of a module is neither rushlight's, nor Python's own, nor of a package that
+    rushlight calls.
+    """
+    top = module.partition(".")[0]
+    own = (
+        is_own(module)
+        or top in OTHERS
+        or top in sys.stdlib_module_names
+        or top.startswith("namedtuple_")
+    )
+    return not own

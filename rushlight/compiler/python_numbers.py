@@ -93,13 +93,13 @@ class Number:
         self.readings, self.late, self.drawn = readings, late, False
         trace.made.append(weakref.ref(self))
 
-    def fixed(self) -> Any:
     def __new__(cls, value: Any, *rest: Any) -> Any:
         """Or a plain number: code of Python's makes one of the ``type`` of another."""
         if rest:
             return object.__new__(cls)
         return int(value) if issubclass(cls, Whole) else float(value)
 
+    def fixed(self) -> Any:
         """The value, which must be the same in later calls."""
         if self.late is not None and self.readings and type(self.value) is int:
             with GradMode(False):
@@ -233,7 +233,7 @@ def arithmetic(name: str, plain: Callable[..., Any], swapped: bool = False) -> A
         if type(value) not in KINDS:  # complex, as a power of a negative number is
             self.fixed()
             return value
-        sources = [source_of(o) for o in operands]
+        sources = [o.source if is_number(o) else o for o in operands]
         trace, readings = self.trace, tuple([r for o in operands if is_late(o) for r in o.readings])
         if name == "pow" and readings and trace.handles:  # as in ``applied``
             return plain(*[o.fixed() if is_number(o) else o for o in operands])
@@ -292,7 +292,7 @@ def applied(function: Callable[..., Any], *operands: Any) -> Any:
     trace = first.trace
     readings = tuple([r for x in operands if is_late(x) for r in x.readings])
     if type(value) is bool and not readings:
-        trace.watched(lambda: function(*[s() for s in sources]), value)
+        trace.watched(source, value)
     elif type(value) is bool and function.__name__ in SAME_NAMES:
         trace.assume(lambda: getattr(within(first).double(), function.__name__)(), value)
     elif type(value) not in (int, float) or (readings and trace.handles):
@@ -309,9 +309,7 @@ def applied(function: Callable[..., Any], *operands: Any) -> Any:
             return out
 
         random = any(map(is_drawn, operands))
-        return number(
-            value, lambda: function(*[s() for s in sources]), trace, readings, late, drawn=random
-        )
+        return number(value, source, trace, readings, late, drawn=random)
     return value
 
 

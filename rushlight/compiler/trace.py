@@ -87,6 +87,7 @@ class Trace(Values):
         self.walked = False  # whether it ran a backward pass, and so hooks of leaves
         self.required = False  # whether there are conditions of which the function says more
         self.watch: list[Any] = []  # what gives a Python value, and the value that it must give
+        self.decided: list[str] = []  # lines of the user that need it to be that
         self.made: list[Any] = []  # references to Numbers
         self.readings: list[Reading] = []  # what Python read of tensors
         self.handles = False  # whether the function may catch errors
@@ -221,8 +222,8 @@ class Trace(Values):
     def refuse(self, what: str) -> None:
         """Python needs a value."""
         self.fail(
-            f"{what} at {users_line()} needs a value while tracing; return the "
-            "tensor and read it outside"
+            f"{what} at {users_line()} needs a value while tracing",
+            "return the tensor and read it outside",
         )
 
     def require(self, condition: Tensor) -> None:
@@ -272,7 +273,8 @@ class Trace(Values):
         else:
             self.fail(
                 f"it does more with a random number at {users_line()} than compute with it and "
-                "compare it"
+                "compare it",
+                "draw it before, and pass it",
             )
 
     def applied(self, function: Callable[..., Any], *numbers: Any) -> Any:
@@ -283,6 +285,7 @@ class Trace(Values):
         """What later calls must find as well."""
         if self.open:
             self.watch.append((source, value))
+            self.decided.append(users_line())
 
     def computed(self, op: Op, inputs: Any, params: dict[str, Any], result: Any) -> None:
         """An op made new tensors."""
@@ -590,8 +593,13 @@ class Trace(Values):
             kept = [t for t in living_tensors() if id(t._array) in outliving] if outliving else []
             if not kept or only_viewed(kept, results):
                 return
+        window = self.windows.get(kept[0]._array)
+        value = None if window is None else window.storage.value
+        lines = [n.line for n in self.graph.nodes if any([value is out for out in n.outputs])]
+        made = f"made at {lines[0]}" if any(lines) else "made inside it"
         self.failure = (
-            "a tensor made inside it is kept outside, and would be stale after the next call"
+            f"a tensor {made} is kept outside, and would be stale after the next call; return it, "
+            "or write it to one that is there before, by copy_()"
         )
 
     def _outliving(self, known: set[int]) -> list[Any]:

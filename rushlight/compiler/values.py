@@ -16,7 +16,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.indices import Indices
-from rushlight.compiler.lines import line, users_line
+from rushlight.compiler.lines import line, line_in_call, users_line
 from rushlight.compiler.python_numbers import Number, is_late, is_number
 from rushlight.compiler.storages import (
     Facts,
@@ -74,10 +74,12 @@ class Values:
         window = self.windows.get(t._array)
         return t._array in self.constants and (window is None or not window.storage.writes)
 
-    def fail(self, why: str) -> None:
-        """The call cannot be captured; the first reason counts."""
+    def fail(self, why: str, advice: str = "") -> None:
+        """The call cannot be captured, and what to do instead; the first reason counts."""
         if self.failure is None:
-            self.failure = why
+            where = line_in_call()
+            found = why if not where or where in why else f"{why} at {where}"
+            self.failure = f"{found}; {advice}" if advice else found
 
     def operand(self, t: Any) -> Any:
         """The graph's value of a tensor now; numbers stay, or become inputs."""

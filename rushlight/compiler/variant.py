@@ -57,6 +57,7 @@ class Variant:
         self.graph, self.structure, self.watch = trace.graph, structure, trace.watch
         self.program: Any = pipeline.build(trace.graph)
         self.assumed = ", ".join(dict.fromkeys(trace.assumed))
+        self.decided = ", ".join(dict.fromkeys(trace.decided))
         self.pinned = trace.pinned
         self.draws = trace.draws.closed()  # made anew before each call
         self.early, self.added = trace.early, trace.added
@@ -155,7 +156,7 @@ class Variant:
             self.early.begin(arguments)
         if not self.as_watched():
             self.settle(NotImplemented)
-            return "a number that is given anew at each call"
+            return f"number that decides, or is needed as it is, at {self.decided}"
         return ""
 
     def as_watched(self) -> bool:

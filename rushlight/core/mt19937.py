@@ -74,7 +74,7 @@ class Engine:
     def reseed(self, seed: int) -> None:
         """Starts the stream of `seed`; a cached normal is dropped."""
         if modes.trace is not None:
-            modes.trace.fail("it makes or seeds a generator of random numbers")
+            modes.trace.fail("it makes or seeds a generator of random numbers", "do so before")
         self.seed_value = wrap_seed(seed)
         self.cached_normal = None
         # seeding proper waits for the first word
@@ -197,7 +197,7 @@ class Engine:
                 "Invalid mt19937 state: these bytes were not written by get_state()."
             )
         if modes.trace is not None and raw != self.save().tobytes():
-            modes.trace.fail("it sets the state of a generator of random numbers")
+            modes.trace.fail("it sets the state of a generator of random numbers", "do so before")
         _, cached, _, is_cached = _TAIL.unpack_from(raw, _TAIL_AT)
         key = np.frombuffer(raw, "<u8", BLOCK, _WORDS_AT).astype(np.uint32)
         with self.lock:

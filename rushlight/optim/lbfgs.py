@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from rushlight import tensor_api as T
-from rushlight.core.state import enable_grad, no_grad
+from rushlight.core.state import enable_grad, modes, no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.optim.checks import check_lr
 from rushlight.optim.optimizer import Optimizer, Params
@@ -111,6 +111,8 @@ class LBFGS(Optimizer):
         Returns:
             The loss at the start.
         """
+        if modes.trace is not None:
+            modes.trace.fail("LBFGS decides by values how it goes on", "compile the closure")
         group = self.param_groups[0]
         state = self.state[self._params[0]]
         state.setdefault("func_evals", 0)

@@ -24,7 +24,10 @@ class Boundary(Op, abstract=True):
 
     def forward(self, arrays, params):
         if modes.trace is not None:
-            modes.trace.fail("it computes gradients of sparse tensors, or sparse ones of tables")
+            modes.trace.fail(
+                "it computes gradients of sparse tensors, or sparse ones of tables",
+                "tables with sparse=False have dense ones",
+            )
         return super().forward(arrays, params)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from rushlight.core.state import modes
 from rushlight.errors import warn_user
 from rushlight.utils.data.collate import default_collate, default_convert
 from rushlight.utils.data.dataset import Dataset, IterableDataset
@@ -173,6 +174,8 @@ class DataLoader(Generic[T_co]):
         return WorkerIterator(self)
 
     def __iter__(self) -> Iterator[Any]:
+        if modes.trace is not None:
+            modes.trace.fail("it goes through a DataLoader", "compile what is done with one batch")
         if not (self.persistent_workers and self.num_workers > 0):
             return self._get_iterator()
         if isinstance(self._iterator, WorkerIterator) and self._iterator._workers:

@@ -21,6 +21,7 @@ import numpy as np
 from rushlight.compiler.early import is_input
 from rushlight.compiler.generators import is_generator, mark, rewind
 from rushlight.compiler.lent import Found, Lent
+from rushlight.compiler.living import living_tensors
 from rushlight.compiler.numeric import Numeric, is_numeric
 from rushlight.compiler.python_numbers import is_number, number, source_of, value_of
 
@@ -47,6 +48,7 @@ class Draws:
         self.call = Drawn()
         self.call.values = []
         self.why = ""  # it cannot be followed
+        self.shuffles = False  # whether the code names a function that shuffles in place
         self.before: Any = [(g, mark(g)) for g in (*GLOBAL, *generators)]
 
     def value(self, k: int) -> Any:
@@ -150,6 +152,35 @@ class Draws:
             x[k] = number(value_of(before[value_of(place)]), Shuffled(before, place), self.trace)
             x[k].drawn = True
 
+    def shuffle_array(self, method: Any, x: Lent) -> None:
+        """What stands for an array stands for it in another order from now on. What stands for a
+        part of it, which has the new order as well, must not be looked at any longer.
+        """
+        array, source, trace = x.value, x.source, self.trace
+        lent = [found for ref in trace.made if type(found := ref()) is Lent and found is not x]
+        parts = [o for o in lent if shares(o.value, array)]
+        own = {id(o.tensor) for o in parts} | {id(t) for t in trace.given}
+        seen = [t for t in living_tensors() if id(t) not in own and shares(t._array, array)]
+        whole = x.is_early and x.tensor is None and array.base is None
+        if not whole or seen or trace.failure is not None:
+            self.ask(method, x)
+            return
+        for part in parts:
+            part.outdate()
+        for t in trace.given:  # which parts of it became
+            if shares(t._array, array):
+                trace.before.setdefault(trace.operand(t).number, t._array.copy())
+
+        def order() -> Any:
+            new = source().copy()
+            method(new)
+            return new
+
+        order.__self__ = method.__self__  # type: ignore[attr-defined]
+        drawn = self.ask(order)
+        array[...] = drawn.value
+        x.source, x.drawn = drawn.source, True
+
     def explain(self) -> bool:
         """Whether drawing the same again leaves the generators as the call did."""
         now = [(g, mark(g)) for g, _ in self.before]
@@ -172,6 +203,11 @@ class Shuffled:
 
     def __call__(self) -> Any:
         return self.sources[self.place()]()
+
+
+def shares(x: Any, array: Any) -> bool:
+    """Whether an array has memory in common with another."""
+    return isinstance(x, np.ndarray) and np.may_share_memory(x, array)
 
 
 def go_back(found: list[Any]) -> None:
@@ -197,12 +233,16 @@ class Drawing:
             return self.draws.choice(method, *given, **options)
         if method.__name__ == "shuffle" and type(given[0]) is list and not options:
             return self.draws.shuffle(method, given[0])
+        if method.__name__ == "shuffle" and type(given[0]) is Lent and not options:
+            return self.draws.shuffle_array(method, given[0])
         return self.draws.ask(method, *given, **options)
 
     def __getattr__(self, name: str) -> Any:
         x, trace = getattr(self.value, name), self.draws.trace
         if is_numeric(self.value, name) and trace is not None:
             return Numeric(x, trace)
+        if x is np.arange and trace is not None and self.draws.shuffles:
+            return Numeric(x, trace, always=True)
         return Drawing(x, self.draws) if can_draw(x) and trace is not None else x
 
     def __reduce_ex__(self, protocol: Any) -> Any:

@@ -101,6 +101,14 @@ class Lent:
             self.trace.watched(Marked(source), marked(self.value))
         return self.value
 
+    def outdate(self) -> None:
+        """Its memory was written to: it is not to be looked at any longer."""
+        self.tensor, self.source = None, self.refused
+
+    def refused(self) -> Any:
+        """What it held."""
+        return self.value
+
     def written(self) -> Any:
         """The array, for what writes to it."""
         self.trace.refuse("what writes to a NumPy array")
@@ -110,6 +118,8 @@ class Lent:
         """How what it holds now is come by at a later call, and from what readings."""
         if self.trace.failure is None and self.tensor is not None and self.source is not None:
             self.trace.operand(self.tensor)  # so that writes to its memory are noticed
+        if self.source == self.refused:
+            self.trace.fail("it goes on with a part of an array that was shuffled")
         if not self.is_window or self.trace.failure is not None:
             return self.source, self.readings
         with GradMode(False):

@@ -29,16 +29,19 @@ def is_numeric(module: Any, name: str) -> bool:
 
 
 class Numeric:
-    """Stands for a function of NumPy's: of numbers that may be others it gives such again."""
+    """Stands for a function of NumPy's: of numbers that may be others it gives such again; where
+    these are not needed for that, ``always``.
+    """
 
     __class__ = property(lambda self: type(self.value))
 
-    def __init__(self, value: Callable[..., Any], trace: Any) -> None:
-        self.value, self.trace = value, trace
+    def __init__(self, value: Callable[..., Any], trace: Any, always: bool = False) -> None:
+        self.value, self.trace, self.always = value, trace, always
         trace.made.append(weakref.ref(self))
 
     def __call__(self, *given: Any, **options: Any) -> Any:
-        if self.trace.open and (any(map(moves, given)) or any(map(moves, options.values()))):
+        moving = any(map(moves, given)) or any(map(moves, options.values()))
+        if self.trace.open and moving is not self.always:
             return computed(self.trace, self.value, given, options, "out" in options)
         return self.value(*given, **options)
 

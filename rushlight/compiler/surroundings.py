@@ -342,10 +342,11 @@ class Surroundings:
                 if name in names and name not in {*d, *self.code.uncalled}:
                     planted.add(Item(d, name), stands, lambda value, source, trace: source)
         trace.draws = Draws(trace, self.generators)
+        trace.draws.shuffles = "shuffle" in self.code.names | self.code.methods
         for place in () if trace.is_first else self.drawing.values():
             x = place.get()
             asked = {*self.code.names, *self.code.methods}
-            if x is not np or not asked.isdisjoint(["random", *NAMES]):
+            if x is not np or not asked.isdisjoint(["random", "shuffle", *NAMES]):
                 planted.add(place, Drawing(x, trace.draws), lambda value, source, trace: source)
         groups = [g for o in self.optimizers for g in o.param_groups]
         return with_options(planted, groups, self.read_anew)

@@ -160,6 +160,7 @@ class Trace(Values):
 
     def bring(self, x: Lent) -> Tensor | None:
         """An array that is known before the program runs as a tensor: an argument more."""
+        x.known()  # or it is not, any longer
         a = np.asarray(x.value)
         if self.undo is not None or not is_input(a):
             return None

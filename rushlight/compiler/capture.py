@@ -51,6 +51,7 @@ class Call:
         self.args, self.kwargs, self.given = args, kwargs, given
         self.trace = Trace(arguments, keeps=True, is_first=first)
         self.gradients: Gradients | None = None  # of results that are differentiated outside
+        self.ahead: Watch | None = None  # what was drawn to trace them
 
     def run(self, function: Callable[..., Any]) -> Any:
         """Run it, traced; its result."""
@@ -84,6 +85,8 @@ class Call:
             whole = (out, *[now for _, now in self.changes]) if self.changes else out
             passed = containers((*self.args, *self.kwargs.values()), self.given.inside)
             self.finish(Flat(whole, self.surroundings.seen, passed))
+        if self.ahead is not None:  # backward() is to draw the same numbers
+            self.ahead.restore()
         return released(trace.made, out)
 
     def moved(self) -> list[tuple[Memory, Tensor]]:
@@ -117,8 +120,10 @@ class Call:
             self.trace.fail("a module has hooks that run in a backward pass outside of it")
             return
         self.trace.ahead()
+        self.ahead = Watch()
         try:
-            self.gradients = Gradients(self.trace, made, self.trace.given)
+            with self.ahead:
+                self.gradients = Gradients(self.trace, made, self.trace.given)
         except Exception as error:  # of a custom Function: backward() is to raise it
             self.trace.fail(f"its backward pass raises {type(error).__name__}: {error}".rstrip("."))
         if self.trace.undone():  # by a custom Function

@@ -265,6 +265,35 @@ def test_an_error_of_a_backward_pass_is_one_of_backward():
         out.sum().backward()
 
 
+class Shaken(rl.autograd.Function):
+    """A function whose backward draws, from the default generator and from one of its own."""
+
+    @staticmethod
+    def forward(ctx, x, generator):
+        ctx.generator = generator
+        return x * rl.rand(3)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * rl.rand(3) + rl.rand(3, generator=ctx.generator), None
+
+
+def test_a_backward_pass_draws_once():
+    def trained(compiled):
+        generator, found = rl.Generator().manual_seed(1), []
+        rl.manual_seed(0)
+        call = lambda x: Shaken.apply(Shaken.apply(x, generator), generator)  # noqa: E731
+        run = rl.compile(call, fullgraph=True) if compiled else call
+        for _ in range(5):
+            x = rl.ones(3, requires_grad=True)
+            out = run(x)
+            out.sum().backward()
+            found += [*out.tolist(), *x.grad.tolist(), rl.rand(()).item()]
+        return found
+
+    assert trained(True) == pytest.approx(trained(False), rel=1e-6)
+
+
 class Counting(rl.autograd.Function):
     """A function whose backward adds to a tensor, and gives what is there then."""
 

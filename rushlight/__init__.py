@@ -70,6 +70,9 @@ from rushlight.formats import (
     contiguous_format as legacy_contiguous_format,
 )
 from rushlight.formats import (
+    jagged as jagged,
+)
+from rushlight.formats import (
     layout as layout,
 )
 from rushlight.formats import (
@@ -174,9 +177,9 @@ _LAZY = frozenset(
     _C _VF __config__ __future__ _dynamo _functorch _higher_order_ops _inductor _jit_internal
     _logging _subclasses _tensor _tensor_str _utils
     accelerator amp ao autograd backends compiler cpu cuda distributed distributions export fft func
-    functional futures fx hub jit library linalg masked monitor mps multiprocessing nn onnx optim
-    overrides profiler quantization quasirandom random return_types serialization signal sparse
-    special storage testing torch_version types utils version vision xpu
+    functional futures fx hub jit library linalg masked monitor mps multiprocessing nested nn onnx
+    optim overrides profiler quantization quasirandom random return_types serialization signal
+    sparse special storage testing torch_version types utils version vision xpu
     """.split()  # noqa: SIM905
 )
 # functions that live in such a namespace: namespace -> names

@@ -18,7 +18,8 @@ FAMILIES = {
     "see torch.sparse, or use .to_dense().",
     QUANTIZED: "quantized tensors are not supported: keep weights in float16 or bfloat16, or as "
     "int8 with a scale of your own; fake_quantize_per_tensor_affine rounds floats in training.",
-    NESTED: "nested tensors are not supported: pad with nn.utils.rnn.pad_sequence, and mask.",
+    NESTED: "of nested tensors there is what torch.nested holds; or pad with "
+    "nn.utils.rnn.pad_sequence, and mask.",
     TYPES: "there is no such dtype: the smallest are complex64, float8_e4m3fn and its like, "
     "int8 and uint8.",
     BACKENDS: "there is no such backend: the functions of nn.functional do the same on every "

@@ -23,7 +23,7 @@ class memory_format:
 
 
 class layout:
-    """How a tensor stores its elements; only ``strided`` is supported."""
+    """How a tensor stores its elements."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -41,7 +41,7 @@ contiguous_format, preserve_format = (
 )
 channels_last, channels_last_3d = memory_format("channels_last"), memory_format("channels_last_3d")
 strided, sparse_coo, sparse_csr = layout("strided"), layout("sparse_coo"), layout("sparse_csr")
-sparse_csc = layout("sparse_csc")
+sparse_csc, jagged = layout("sparse_csc"), layout("jagged")
 CHANNELS_LAST = {channels_last: 4, channels_last_3d: 5}
 
 

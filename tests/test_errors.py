@@ -15,7 +15,7 @@ from rushlight import errors, nn
     [
         ("sparse_bsr_tensor", "without blocks"),
         ("quantize_per_tensor", "int8"),
-        ("nested", "pad_sequence"),
+        ("_nested_from_padded", "pad_sequence"),
         ("float4_e2m1fn_x2", "smallest"),
         ("package", "torch.compile"),
         ("_foreach_nonsense", "public function"),

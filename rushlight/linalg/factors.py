@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
-from rushlight.core.state import modes
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.ops import linalg as L
 from rushlight.ops.ldl import LdlFactor
@@ -67,7 +67,7 @@ def cholesky_ex(
     A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
 ) -> Any:
     """(factor, info): info is the order of the first minor that is not positive, else 0. Where it
-    is not 0, the factor is the matrix itself.
+    is not 0, the factor is a triangle of the matrix itself.
 
     Example:
         >>> import rushlight as torch
@@ -82,7 +82,8 @@ def cholesky_ex(
             raise
     info = beside(A, L.first_minors(host(A)))
     bad = (info != 0)[..., None, None]
-    factor = where(bad, A, M.triangular_factor(where(bad, eye_like(A), A), upper))
+    given = A.triu() if upper else A.tril()
+    factor = where(bad, given, M.triangular_factor(where(bad, eye_like(A), A), upper))
     return named("linalg_cholesky_ex", (factor, info), out)
 
 
@@ -199,7 +200,17 @@ def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
         (tensor([[ 2.0000,  8.0000],
                 [ 0.5000, -2.0000]]), tensor([2, 2], dtype=torch.int32))
     """
-    return named("linalg_lu_factor", L.Lu.bind(A, pivot=pivot), out)
+    data, pivots = L.Lu.bind(A, pivot=pivot)
+    if data._array.__class__ is np.ndarray and not state.busy:  # a trace has no values to look at
+        places = np.argwhere(np.diagonal(data._array, 0, -2, -1) == 0)
+        if len(places):
+            *batch, i = (places[0] + 1).tolist()
+            which = f"(Batch element {places[0][:-1].tolist()}): " if batch else ""
+            raise LinAlgError(
+                f"linalg.lu_factor: {which}U[{i},{i}] is zero, so the matrix is singular and "
+                "lu_solve would divide by zero. If you want the factors, use lu_factor_ex."
+            )
+    return named("linalg_lu_factor", (data, pivots), out)
 
 
 def lu_factor_ex(

@@ -215,6 +215,19 @@ def unique_consecutive(x: Any, dim: int | None, inverse: bool) -> tuple[Any, Any
     return (np.ascontiguousarray(np.take(x, begins, dim)) if x.ndim else x.copy()), group, counts
 
 
+def bisected(edges: Any, values: Any, side: str) -> Any:
+    """``Searchsorted`` where edges end with NaN, which a comparison takes for less than all."""
+    low, high = np.zeros(values.shape, np.int64), np.full(values.shape, edges.shape[-1])
+    behind = np.greater if side == "right" else np.greater_equal
+    for _ in range(edges.shape[-1].bit_length()):
+        middle = np.minimum((low + high) // 2, edges.shape[-1] - 1)
+        at = edges[middle] if edges.ndim == 1 else np.take_along_axis(edges, middle, -1)
+        left = behind(at, values) & (low < high)
+        low = np.where(left | (low >= high), low, middle + 1)
+        high = np.where(left, middle, high)
+    return low
+
+
 class Searchsorted(Op):
     """Where in the last dim of ``edges`` each of ``values`` would keep it sorted: before equal
     elements, or behind them for the side "right". One row of edges serves all values.
@@ -223,6 +236,8 @@ class Searchsorted(Op):
     def eager(self, xp, edges, values, *, side):
         if edges.dtype not in dtypes.FLOATS or values.__class__ is not np.ndarray:
             edges, values = widened(edges), widened(np.asarray(values))
+        if edges.size and (edges[..., -1] != edges[..., -1]).any():
+            return bisected(edges, values, side)
         if edges.ndim == 1:
             found = edges.searchsorted(values, side)
             return found if found.__class__ is np.ndarray else np.asarray(found)

@@ -81,7 +81,8 @@ class Adamax(Optimizer):
         eps: float,
         weight_decay: float,
     ) -> None:
-        (b1, b2), m, u = betas, state["exp_avg"], state["exp_inf"]
+        b1, b2 = number(betas[0]), number(betas[1])
+        m, u = state["exp_avg"], state["exp_inf"]
         state["step"] += 1
         t = number(state["step"])
         if weight_decay != 0:

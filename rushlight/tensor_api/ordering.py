@@ -159,15 +159,9 @@ def _median(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any, skip_na
     if dim is not None:
         return with_index(name, O.Median, input, dim, keepdim, out, skip_nan=skip_nan)
     if not input._array.size:
-        return finished(
-            beside(
-                input,
-                np.asarray(
-                    np.nan if input._array.dtype in dtypes.FLOATING_TYPES else -(2**63)
-                ).astype(input._array.dtype),
-            ),
-            out,
-        )
+        with np.errstate(invalid="ignore"):  # integers get what the processor makes of NaN
+            nothing = np.asarray(np.nan).astype(input._array.dtype)
+        return finished(beside(input, nothing), out)
     return finished(O.MedianAll.bind(input, skip_nan=skip_nan), out)
 
 

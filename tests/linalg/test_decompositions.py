@@ -345,3 +345,20 @@ def test_lu_factor_ex_says_which_matrices_are_singular(fw):
 def test_norms_and_sizes_that_are_refused(fw, call, kind):
     with pytest.raises(kind):
         eval(call, {"fw": fw, "L": fw.linalg, "A": fw.ones(3, 3)})
+
+
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize("x", [[[-1.0, 2.0], [3.0, 4.0]], [[float("nan"), 1.0], [2.0, 3.0]]])
+def test_a_cholesky_factor_that_is_none_is_a_triangle(upper, x):
+    factor, info = rushlight.linalg.cholesky_ex(rushlight.tensor(x), upper=upper)
+    hidden = factor.triu(1) if not upper else factor.tril(-1)
+    assert info == 1 and not hidden.any()
+
+
+def test_lu_factor_of_singular_matrices():
+    for lib in (rushlight, torch):
+        with pytest.raises(RuntimeError, match=r"U\[1,1\] is zero"):
+            lib.linalg.lu_factor(lib.zeros(2, 2))
+        with pytest.raises(RuntimeError, match="Batch element"):
+            lib.linalg.lu_factor(lib.stack([lib.eye(2), lib.ones(2, 2)]))
+    assert rushlight.linalg.lu_factor(rushlight.zeros(2, 2, device="meta"))[0].is_meta

@@ -12,6 +12,7 @@ from rushlight import tensor_api as T
 from rushlight.core.device_array import constant_on
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, constant, expect_tensors, fixed_number
+from rushlight.errors import ShapeError
 from rushlight.nn.functional._losses import expect_floats, reduction_of
 from rushlight.ops.ctc import CtcLoss
 from rushlight.tensor_api._common import as_int
@@ -58,6 +59,10 @@ def ctc_loss(
     x = log_probs if batched else log_probs.unsqueeze(1)
     y = targets if batched or targets.dim() != 1 else targets.unsqueeze(0)
     samples = x._array.shape[1]
+    if y._array.ndim == 2 and len(y) != samples:
+        raise ShapeError(
+            f"ctc_loss: Expected targets of the {samples} samples of the batch, but got {len(y)}."
+        )
     lengths = _lengths(input_lengths, samples), _lengths(target_lengths, samples)
     loss = CtcLoss.bind(x, y, *lengths, blank=as_int(blank, "blank"))
     if zero_infinity:

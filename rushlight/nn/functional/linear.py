@@ -46,7 +46,15 @@ def linear(
                 f" must be the layer's in_features, {shape[1]}."
             )
     result = T.matmul(input, weight.t())
-    return result if bias is None else result + bias
+    if bias is None:
+        return result
+    out = result + bias
+    if out._array.shape != result._array.shape:
+        raise ShapeError(
+            f"linear: the bias, {bias._array.shape}, must have the layer's out_features,"
+            f" {shape[:1]}, or broadcast to the result, {result._array.shape}."
+        )
+    return out
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

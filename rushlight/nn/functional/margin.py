@@ -313,9 +313,10 @@ def multi_margin_loss(
             "multi_margin_loss: Expected non-empty vector or matrix with optional 0-dim batch"
             f" size, but got: {x.shape}"
         )
-    if labels != shape[0]:
+    if labels != shape[0] or target._array.ndim > 1:
         raise ShapeError(
-            f"multi_margin_loss: inconsistent target size, expected {shape[0]} but got {labels}"
+            f"multi_margin_loss: inconsistent target size, expected [{shape[0]}] but got"
+            f" {list(target._array.shape)}"
         )
     if weight is None and reduction in ("mean", "sum"):
         divisor = shape[1] * (shape[0] if reduction == "mean" else 1)

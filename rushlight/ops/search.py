@@ -54,9 +54,10 @@ def quantiles(x: Any, q: Any, interpolation: str, shape: tuple[int, ...]) -> Any
     if interpolation in ("lower", "higher", "nearest"):
         out = rows.take((high if interpolation == "higher" else low).reshape(q.shape), 0)
     else:
-        weight = number(0.5, x.dtype) if interpolation == "midpoint" else place - floor
-        left, right = [rows.take(k.reshape(q.shape), 0) for k in (low, high)]
-        out = Lerp.instance.eager(np, left, right, weight)
+        weight = np.full_like(place, 0.5) if interpolation == "midpoint" else place - floor
+        left, right = [rows.take(k.reshape(-1), 0) for k in (low, high)]
+        weight = np.broadcast_to(weight.reshape(-1, *[1] * (x.ndim - 1)), left.shape)
+        out = Lerp.instance.forward([left, right, np.ascontiguousarray(weight)], {})
     out, last = np.asarray(out), rows[-1]
     if np.isnan(last).any():  # NaN comes last
         out = np.where(np.isnan(last), last, out)

@@ -316,3 +316,19 @@ def test_shapes_that_are_taken(call):
         return out.mul(1024).round()
 
     same(one)
+
+
+@pytest.mark.parametrize("name", ["quantile", "nanquantile"])
+def test_quantiles_have_the_bits_of_pytorch(name):
+    r = np.random.default_rng(0)
+    for i in range(60):
+        values = r.standard_normal((1 + i % 3, 2 + i)).astype(["float32", "float64"][i % 2])
+        values = values[0] if i % 5 == 0 else values
+        q = r.random(3).astype(values.dtype) if i % 4 else 0.37
+        found = [
+            getattr(lib, name)(
+                lib.from_numpy(values), q if isinstance(q, float) else lib.from_numpy(q), dim=-1
+            )
+            for lib in LIBRARIES
+        ]
+        assert found[0].tolist() == found[1].tolist()

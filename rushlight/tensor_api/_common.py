@@ -64,6 +64,24 @@ def as_number(value: Any) -> Any:
     return value.item() if isinstance(value, (Tensor, np.generic, np.ndarray)) else value
 
 
+def scalar(value: Any, argument: str) -> Any:
+    """A number for an op's parameter, which may be given as a 0-dim tensor: read now, since the
+    tensor may be written to later.
+
+    Raises:
+        TypeError: the tensor has dims, or requires grad, which would be lost.
+    """
+    if value.__class__ in NUMBERS or not isinstance(value, Tensor) or state.busy:
+        return value
+    if value._array.ndim or value.requires_grad:
+        what = "requires grad" if value.requires_grad else f"has shape {value._array.shape}"
+        raise TypeError(
+            f"argument '{argument}' must be a number, but is a tensor that {what}; no gradient "
+            "flows to it: write the formula out, or take its .item()."
+        )
+    return value.item()
+
+
 def wrap_dim(dim: Any, ndim: int) -> int:
     """dim in [-ndim, ndim) as one in [0, ndim); a 0-dim tensor counts as one dim. IndexError
     otherwise.

@@ -13,6 +13,7 @@ from rushlight.tensor_api._common import (
     method,
     methods,
     numpy_dtype,
+    scalar,
     store_out,
     wrap_dim,
 )
@@ -61,7 +62,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
         >>> F.hardshrink(torch.tensor([-2.0, 0.3, 3.0]))
         tensor([-2.,  0.,  3.])
     """
-    result = A.Hardshrink.bind(input, lambd=lambd)
+    result = A.Hardshrink.bind(input, lambd=scalar(lambd, "lambd"))
     return result if out is None else store_out(out, result, exact=True)  # type: ignore[no-any-return]
 
 

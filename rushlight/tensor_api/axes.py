@@ -12,7 +12,7 @@ from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.errors import ShapeError
 from rushlight.ops import view as V
-from rushlight.tensor_api._common import method, methods, shape_of, warn_once, wrap_dim
+from rushlight.tensor_api._common import as_int, method, methods, shape_of, warn_once, wrap_dim
 from rushlight.tensor_api.views import in_place
 
 __all__ = [
@@ -207,7 +207,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     a, b = wrap_dim(dim1, n), wrap_dim(dim2, n)
     if a == b:
         raise ShapeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}.")
-    return V.Diagonal.bind(input, offset=offset, dim1=a, dim2=b)
+    return V.Diagonal.bind(input, offset=as_int(offset, "offset"), dim1=a, dim2=b)
 
 
 @method

@@ -28,6 +28,7 @@ from rushlight.tensor_api._common import (
     method,
     methods,
     numbers_first,
+    scalar,
     store_out,
     stored_exactly,
     unrecorded,
@@ -505,6 +506,7 @@ def addcmul(
         >>> torch.addcmul(torch.ones(2), a, b, value=10)
         tensor([21., 81.])
     """
+    value = scalar(value, "value")
     return finished(W.Addcmul.bind(input, tensor1, tensor2, value=value), out)
 
 
@@ -521,6 +523,7 @@ def addcdiv(
         >>> torch.addcdiv(torch.ones(2), a, b, value=10)
         tensor([6., 6.])
     """
+    value = scalar(value, "value")
     return finished(W.Addcdiv.bind(input, tensor1, tensor2, value=value), out)
 
 
@@ -531,6 +534,7 @@ methods(logit_=_logit_, lerp_=_lerp_)
 @numbers_first("value")
 def addcmul_(self: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """In-place form of ``addcmul``."""
+    value = scalar(value, "value")
     return W.Addcmul.update(self, tensor1, tensor2, value=value)  # type: ignore[no-any-return]
 
 
@@ -538,6 +542,7 @@ def addcmul_(self: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Ten
 @numbers_first("value")
 def addcdiv_(self: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
     """In-place form of ``addcdiv``."""
+    value = scalar(value, "value")
     return W.Addcdiv.update(self, tensor1, tensor2, value=value)  # type: ignore[no-any-return]
 
 
@@ -668,12 +673,14 @@ def threshold(
     """``input`` where it is above ``threshold``, else ``value``."""
     if inplace:
         return threshold_(input, threshold, value)
+    threshold, value = scalar(threshold, "threshold"), scalar(value, "value")
     result = Threshold.bind(input, **Threshold.numbers(input, threshold, value))
     return finished(result, out)
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """In-place form of ``threshold``."""
+    threshold, value = scalar(threshold, "threshold"), scalar(value, "value")
     return Threshold.update(input, **Threshold.numbers(input, threshold, value))  # type: ignore[no-any-return]
 
 

@@ -313,6 +313,7 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """A view of all windows of ``size`` along ``dimension``, ``step`` apart, as a new last dim."""
     d = wrap_dim(dimension, self._array.ndim)
     n = self._array.shape[d] if self._array.ndim else 1
+    size, step = as_int(size, "size"), as_int(step, "step")
     if size < 0 or size > n:
         raise ShapeError(f"maximum size for tensor at dimension {d} is {n} but size is {size}.")
     if step <= 0:

@@ -16,7 +16,14 @@ from rushlight.core.binds import make_binary, make_reversed, operand
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops import arithmetic as A
-from rushlight.tensor_api._common import expect_tensor, method, methods, reordered, store_out
+from rushlight.tensor_api._common import (
+    expect_tensor,
+    method,
+    methods,
+    reordered,
+    scalar,
+    store_out,
+)
 
 __all__ = [
     "add",
@@ -154,9 +161,8 @@ def _add_scaled(name: str, apply: Any, input: Any, other: Any, alpha: Any, sign:
         d = input._array.dtype
         if d in dtypes.FLOATS and other._array.dtype is d:
             return apply(input, other, alpha=sign * alpha)
-    if isinstance(alpha, Tensor) and alpha._array.size == 1:
-        alpha = alpha.item()
-    if isinstance(alpha, np.number):
+    alpha = scalar(alpha, "alpha")
+    if isinstance(alpha, (np.number, Tensor)):
         alpha = alpha.item()
     if not isinstance(alpha, (int, float, complex)):
         raise TypeError(f"{name}(): argument 'alpha' must be a number, not {type(alpha).__name__}")

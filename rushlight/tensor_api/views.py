@@ -342,7 +342,8 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     """
     x = input._array
     x = x.stand_in() if isinstance(x, Window) else x
-    shape, steps = tuple(size), tuple(stride)
+    shape = tuple([as_int(n, "size") for n in size])
+    steps = tuple([as_int(n, "stride") for n in stride])
     offset = V.offset_of(x) if storage_offset is None else as_int(storage_offset, "storage_offset")
     if len(shape) != len(steps):
         raise ShapeError(f"as_strided: size {shape} and stride {steps} must have the same length.")

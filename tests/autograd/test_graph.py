@@ -480,3 +480,49 @@ def test_bounds_of_slices_are_what_they_were(written):
         return x.grad.tolist(), out.tolist()
 
     assert program(rushlight) == program(torch)
+
+
+def calls(text):
+    return [call.strip() for call in text.strip().replace("\n", ";").split(";") if call.strip()]
+
+
+NUMBERS = """
+    nn.functional.leaky_relu(x - 3, b); nn.functional.elu(x - 3, b); nn.functional.celu(x - 3, b)
+    nn.functional.softplus(x - 3, b); nn.functional.softplus(x - 3, 1, b)
+    nn.functional.hardtanh(x, -1, b); nn.functional.threshold(x, b, 0.0); threshold(x, 1.0, b)
+    nn.functional.hardshrink(x, b); nn.functional.softshrink(x, b)
+    nn.functional.smooth_l1_loss(x, x * 2, beta=b); nn.functional.huber_loss(x, x * 2, delta=b)
+    nn.functional.scaled_dot_product_attention(y, y, y, scale=b)
+    addcmul(x, x, x, value=b); addcdiv(x, x, x + 1, value=b); x.clone().addcmul_(x, x, value=b)
+    add(x, x, alpha=b); sub(x, x * 3, alpha=b)
+"""
+FUNCTIONS = "nn threshold addcmul addcdiv add sub diag"
+WHOLE = """
+    x.unfold(0, b, 1); x.as_strided((b,), (1,)); x.as_strided((2,), (b,)); y.diagonal(b)
+    diag(y, b); x.narrow(0, b, 2); x.roll(b); y.tril(b - 2); x.view(b, 3)
+"""
+
+
+@pytest.mark.parametrize("call", calls(NUMBERS + WHOLE))
+def test_numbers_given_as_tensors_are_what_they_were(call):
+    """They are written to between an operation and its gradient, as counters are."""
+    found = []
+    for lib in (rushlight, torch):
+        b = lib.tensor(2 if call in WHOLE else 2.0)
+        x = lib.arange(6.0).requires_grad_()
+        scope = {name: getattr(lib, name) for name in FUNCTIONS.split()}
+        out = eval(call, {**scope, "x": x, "y": x.view(2, 3), "b": b})
+        b += 1
+        (out * out).sum().backward()
+        found.append(x.grad)
+    assert torch.allclose(torch.tensor(found[0].tolist()), found[1])
+
+
+@pytest.mark.parametrize("call", calls(NUMBERS))
+def test_numbers_take_no_gradient(call):
+    """A parameter in the place of a number would not learn."""
+    for lib in (rushlight, torch):
+        x, b = lib.arange(6.0), lib.nn.Parameter(lib.tensor(2.0))
+        scope = {name: getattr(lib, name) for name in FUNCTIONS.split()}
+        with pytest.raises(TypeError, match="must be"):
+            eval(call, {**scope, "x": x, "y": x.view(2, 3), "b": b})

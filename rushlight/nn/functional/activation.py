@@ -11,7 +11,7 @@ from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import DTypeError, ShapeError, warn_user
 from rushlight.ops import activation as A
 from rushlight.ops.random import RreluNoise
-from rushlight.tensor_api._common import stored_exactly, wrap_dim
+from rushlight.tensor_api._common import scalar, stored_exactly, wrap_dim
 
 __all__ = [
     "relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "elu_", "selu", "selu_", "celu",
@@ -63,6 +63,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
         >>> F.leaky_relu(torch.tensor([-2.0, 0.0, 3.0]), 0.1)
         tensor([-0.2000,  0.0000,  3.0000])
     """
+    negative_slope = scalar(negative_slope, "negative_slope")
     return _apply(A.LeakyRelu, input, inplace, negative_slope=negative_slope)
 
 
@@ -90,6 +91,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
         >>> F.elu(torch.tensor([-2.0, 0.0, 3.0]))
         tensor([-0.8647,  0.0000,  3.0000])
     """
+    alpha = scalar(alpha, "alpha")
     return _apply(A.Elu, input, inplace, alpha=alpha, scale=1, input_scale=1)
 
 
@@ -157,6 +159,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
         >>> F.celu(torch.tensor([-2.0, 0.0, 3.0]))
         tensor([-0.8647,  0.0000,  3.0000])
     """
+    alpha = scalar(alpha, "alpha")
     if alpha == 0:
         raise RuntimeError("celu: ZeroDivisionError: alpha cannot be 0; pass a positive number.")
     out = _apply(A.Elu, input, inplace, alpha=alpha, scale=1, input_scale=1 / alpha)
@@ -234,6 +237,7 @@ def softplus(
         >>> F.softplus(torch.tensor([-2.0, 0.0, 30.0]))
         tensor([ 0.1269,  0.6931, 30.0000])
     """
+    beta, threshold = scalar(beta, "beta"), scalar(threshold, "threshold")
     return stored_exactly(A.Softplus.bind(input, beta=beta, threshold=threshold), out)
 
 
@@ -248,6 +252,7 @@ def hardtanh(
         >>> F.hardtanh(torch.tensor([-2.0, 0.0, 3.0]))
         tensor([-1.,  0.,  1.])
     """
+    min_val, max_val = scalar(min_val, "min_val"), scalar(max_val, "max_val")
     if min_val > max_val:
         raise ValueError(
             f"hardtanh: min_val cannot be greater than max_val, but they are {min_val} and"
@@ -312,6 +317,7 @@ def softshrink(input: Tensor, lambd: float = 0.5, *, out: Tensor | None = None) 
         >>> F.softshrink(torch.tensor([-2.0, 0.0, 3.0]))
         tensor([-1.5000,  0.0000,  2.5000])
     """
+    lambd = scalar(lambd, "lambd")
     if lambd < 0:
         raise RuntimeError(
             f"softshrink: lambda must be greater or equal to 0, but found to be {lambd}."
@@ -460,6 +466,10 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return A.Glu.bind(input, dim=d)  # type: ignore[no-any-return]
 
 
+def _bounds(input: Tensor, threshold: Any, value: Any) -> dict[str, Any]:
+    return A.Threshold.numbers(input, scalar(threshold, "threshold"), scalar(value, "value"))  # type: ignore[no-any-return]
+
+
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """``x`` where ``x > threshold``, else ``value``. Shape: ``(*) -> (*)``.
 
@@ -469,7 +479,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
         >>> F.threshold(torch.tensor([-2.0, 0.0, 3.0]), 1.0, -5.0)
         tensor([-5., -5.,  3.])
     """
-    return _apply(A.Threshold, input, inplace, **A.Threshold.numbers(input, threshold, value))
+    return _apply(A.Threshold, input, inplace, **_bounds(input, threshold, value))
 
 
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
@@ -484,7 +494,7 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
         >>> x
         tensor([-5., -5.,  3.])
     """
-    return _apply(A.Threshold, input, True, **A.Threshold.numbers(input, threshold, value))
+    return _apply(A.Threshold, input, True, **_bounds(input, threshold, value))
 
 
 def implicit_dim(name: str, ndim: int) -> int:

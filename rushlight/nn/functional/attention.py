@@ -15,6 +15,7 @@ from rushlight.nn.functional.dropout import dropout
 from rushlight.nn.functional.linear import linear
 from rushlight.nn.functional.padding import constant_pad_nd
 from rushlight.ops.attention import Attention, tensor_weights
+from rushlight.tensor_api._common import scalar
 
 __all__ = ["scaled_dot_product_attention", "multi_head_attention_forward"]
 
@@ -99,6 +100,7 @@ def scaled_dot_product_attention(
             "scaled_dot_product_attention: Expected attn_mask dtype to be bool or float or to"
             f" match query dtype, but got {dtypes.of[attn_mask._array.dtype].name}."
         )
+    scale = scalar(scale, "scale")
     if scale is None:
         scale = 1 / math.sqrt(query._array.shape[-1]) if query._array.shape[-1] else math.inf
     if enable_gqa:

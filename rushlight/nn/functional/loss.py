@@ -20,6 +20,7 @@ from rushlight.nn.functional._losses import (
 )
 from rushlight.ops import loss as L
 from rushlight.ops.loss import Variance
+from rushlight.tensor_api._common import scalar
 from rushlight.tensor_api.casting import in_float32
 
 __all__ = [
@@ -109,6 +110,7 @@ def smooth_l1_loss(
         tensor([0.1250, 2.5000])
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    beta = scalar(beta, "beta")
     if beta < 0:
         raise RuntimeError(
             f"smooth_l1_loss does not support negative values for beta, but got {beta}."
@@ -141,6 +143,7 @@ def huber_loss(
         tensor([0.1250, 4.0000])
     """
     reduction = reduction_of(None, None, reduction)
+    delta = scalar(delta, "delta")
     if delta <= 0:
         raise RuntimeError(
             f"huber_loss does not support non-positive values for delta, but got {delta}."

@@ -44,20 +44,24 @@ static uint3_ threadIdx, blockIdx, blockDim, gridDim;
 #define __forceinline__ inline
 #define __restrict__
 #define __launch_bounds__(...)
+#define __cluster_dims__(...)
 #define __shared__ static
 #define __constant__ static const
 static const int warpSize = 32;
 
-// states: 0 ready, 1 waits for its block, 2 for its warp, 3 done
+// states: 0 ready, 1 waits for its block, 2 for its warp, 3 done, 4 waits for its cluster
 struct Fiber { ucontext_t at; int state; };
 static std::vector<Fiber> fibers;
 static std::vector<char> stacks;
 static ucontext_t home;
-static int self, count;
-static unsigned char slots[1024][16];
-static unsigned char dynamic_memory[262144] __attribute__((aligned(64)));
+static int self, count, threads, cluster, first_block;  // of all blocks of a cluster; of a block
+static unsigned char slots[8192][16];
+static unsigned char memories[8][262144] __attribute__((aligned(64)));
+#define dynamic_memory memories[self / threads]
 static void place() {
-  threadIdx = {self % blockDim.x, self / blockDim.x % blockDim.y, self / (blockDim.x * blockDim.y)};
+  unsigned k = self % threads, n = first_block + self / threads;
+  threadIdx = {k % blockDim.x, k / blockDim.x % blockDim.y, k / (blockDim.x * blockDim.y)};
+  blockIdx = {n % gridDim.x, n / gridDim.x % gridDim.y, n / (gridDim.x * gridDim.y)};
 }
 static void wait_as(int state) {
   int me = self;
@@ -65,6 +69,10 @@ static void wait_as(int state) {
   swapcontext(&fibers[me].at, &home);
 }
 static void __syncthreads() { wait_as(1); }
+static void cluster_sync() { wait_as(4); }
+template <typename T> static T* of_block(T* p, int block) {
+  return (T*)((unsigned char*)p + ((block - self / threads) * (ptrdiff_t)sizeof(memories[0])));
+}
 static void __syncwarp(unsigned = ~0u) { wait_as(2); }
 static void __threadfence() {}
 static void __threadfence_block() {}
@@ -223,9 +231,18 @@ static void release(int state, int start, int end) {
   for (int k = start; k < count && k < end; k++)
     if (fibers[k].state == state) fibers[k].state = 0;
 }
-static void run_block() {
+static bool all_in(int state, int start, int end) {
+  bool any = false;
+  for (int k = start; k < end; k++) {
+    if (fibers[k].state != state && fibers[k].state != 3) return false;
+    any |= fibers[k].state == state;
+  }
+  return any;
+}
+static void run_cluster() {
   const size_t SIZE = 65536;
-  count = blockDim.x * blockDim.y * blockDim.z;
+  threads = blockDim.x * blockDim.y * blockDim.z;
+  count = cluster * threads;
   fibers.resize(count);
   stacks.resize(count * SIZE);
   for (int k = 0; k < count; k++) {
@@ -237,37 +254,30 @@ static void run_block() {
     makecontext(&fibers[k].at, entry, 0);
   }
   for (;;) {
-    bool moved = false, alive = false;
+    bool moved = false, alive = false, released = false;
     for (self = 0; self < count; self++)
       if (fibers[self].state == 0) { moved = true; place(); swapcontext(&home, &fibers[self].at); }
-    bool all = true;
-    for (int k = 0; k < count; k++) {
-      alive |= fibers[k].state != 3;
-      all &= fibers[k].state == 1 || fibers[k].state == 3;
-    }
+    for (int k = 0; k < count; k++) alive |= fibers[k].state != 3;
     if (!alive) return;
-    bool released = false;
-    for (int w = 0; w < count; w += 32) {
-      bool ready = true, any = false;
-      for (int k = w; k < count && k < w + 32; k++) {
-        ready &= fibers[k].state >= 2;
-        any |= fibers[k].state == 2;
+    for (int begin = 0; begin < count; begin += threads) {
+      int end = begin + threads;
+      for (int w = begin; w < end; w += 32) {
+        int last = w + 32 < end ? w + 32 : end;
+        if (all_in(2, w, last)) { release(2, w, last); released = true; }
       }
-      if (ready && any) { release(2, w, w + 32); released = true; }
+      if (all_in(1, begin, end)) { release(1, begin, end); released = true; }
     }
-    if (!released && all) { release(1, 0, count); released = true; }
+    if (all_in(4, 0, count)) { release(4, 0, count); released = true; }
     if (!released && !moved) __builtin_trap();   // threads wait for each other
   }
 }
-extern "C" void emulate(void** given, const unsigned* grid, const unsigned* block) {
+extern "C" void emulate(void** given, const unsigned* grid, const unsigned* block, int blocks) {
   arguments = given;
   gridDim = {grid[0], grid[1], grid[2]};
   blockDim = {block[0], block[1], block[2]};
+  cluster = blocks;
   unsigned total = grid[0] * grid[1] * grid[2];
-  for (unsigned n = 0; n < total; n++) {
-    blockIdx = {n % grid[0], n / grid[0] % grid[1], n / (grid[0] * grid[1])};
-    run_block();
-  }
+  for (first_block = 0; first_block < total; first_block += cluster) run_cluster();
 }
 """
 
@@ -332,4 +342,14 @@ def addressed(launch: Launch, values: list[int | float]) -> None:
     ]
     given = (ctypes.c_void_p * len(cells))(*[ctypes.addressof(c) for c in cells])
     grid, block = (ctypes.c_uint * 3)(*launch.grid), (ctypes.c_uint * 3)(*launch.block)
-    library.emulate(given, grid, block)
+    cluster = re.search(r"__cluster_dims__\((\w+)\)", launch.text)
+    blocks = 1 if cluster is None else constant(launch.text, cluster[1])
+    assert launch.grid[0] % blocks == 0, "blocks of a cluster are missing"
+    library.emulate(given, grid, block, blocks)
+
+
+def constant(text: str, name: str) -> int:
+    """The value of a constant of a text."""
+    found = re.search(rf"constexpr int {name} = (\d+);", text)
+    assert found is not None, name
+    return int(found[1])

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from rushlight.compiler.backends.cuda import recurrent
+from rushlight.compiler.backends.cuda import clusters, recurrent, templates
+from rushlight.compiler.fits import targeting
 from rushlight.compiler.graph import Graph, Node
 from rushlight.compiler.primitives import CtcGradients, CtcLosses
 from rushlight.ops.recurrent import (
@@ -17,7 +18,7 @@ from rushlight.ops.recurrent import (
     RNNTanhGrad,
 )
 from tests.compiler.cuda_emulator import needs_compiler
-from tests.compiler.cuda_nodes import check, made
+from tests.compiler.cuda_nodes import TARGETS, check, made
 
 pytestmark = needs_compiler
 rng = np.random.default_rng(0)
@@ -35,6 +36,42 @@ LAYERS = [
 def test_layers(op, grad, sizes, reverse, hidden, d, rows, monkeypatch):
     """``rows``: sequences of a block, as there are with many."""
     monkeypatch.setattr(recurrent, "PROCESSORS", max(sizes) / rows)
+    with targeting("cuda", (8, 0)):
+        check_layer(op, grad, sizes, reverse, hidden, d)
+
+
+@pytest.mark.parametrize("columns", [32, 2])
+@pytest.mark.parametrize("op, grad, sizes, reverse, hidden, d, rows", LAYERS)
+def test_clusters(op, grad, sizes, reverse, hidden, d, rows, columns, monkeypatch):
+    """``columns``: of a block, of which there may be many."""
+    monkeypatch.setattr(clusters, "COLUMNS", columns)
+    monkeypatch.setattr(clusters, "PARTS", 4)  # threads are slow here
+    monkeypatch.setattr(recurrent, "PROCESSORS", max(sizes) * 8 / rows)
+    templates._written.clear()
+    check_layer(op, grad, sizes, reverse, hidden, d, ("sm_90",))
+
+
+def test_what_clusters_can_do():
+    def plan(hidden, gates, everyone, backward=False, d=np.float32):
+        kept = np.dtype(np.float32 if d is np.float16 else d)
+        return clusters.plan(hidden, gates, everyone, backward, np.dtype(d), kept, 132)
+
+    with targeting("cuda", (8, 0)):
+        assert plan(256, 3, 32) is None
+    with targeting("cuda", (9, 0)):
+        assert plan(512, 4, 32) is None  # the weight is too large
+        for given in (
+            (256, 3, 32), (256, 4, 32, True), (300, 3, 1000), (10, 1, 1),
+            (100, 4, 64, False, np.float64), (400, 4, 20, True, np.float16),
+        ):  # fmt: skip
+            memory, made = plan(*given)
+            assert memory <= clusters.MEMORY < 227 * 1024
+            assert made["TEAM"] * made["HC"] >= given[0]
+            assert made["ROWS"] <= made["PARTS"] and made["THREADS"] <= clusters.THREADS
+            assert made["SPAN"] * made["PARTS"] >= made["KNOWN"]
+
+
+def check_layer(op, grad, sizes, reverse, hidden, d, targets=TARGETS):
     gates, lstm, everyone = recurrent.GATES[op.__name__], op is LSTM, max(sizes)
     x, weight, bias, h, c, g, gh, gc = [
         rng.standard_normal(shape).astype(d) * d(0.5)
@@ -44,7 +81,8 @@ def test_layers(op, grad, sizes, reverse, hidden, d, rows, monkeypatch):
             (everyone, hidden),
         )
     ]  # fmt: skip
-    p = {"sizes": sizes, "reverse": reverse, "tolerance": 2e-3 if d is np.float16 else 1e-5}
+    p = {"sizes": sizes, "reverse": reverse, "targets": targets}
+    p["tolerance"] = 2e-3 if d is np.float16 else 1e-5
     states = (h, c) if lstm else (h,)
     outputs = check(op, x, weight, None if op is RNNRelu else bias, *states, **p)
     kept = {"GRU": outputs[2:], "LSTM": outputs[4:]}.get(op.__name__, outputs[:1])

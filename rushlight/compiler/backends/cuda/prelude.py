@@ -73,6 +73,16 @@ __device__ __forceinline__ float power_of_2(float x) {
   float y; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y;
 }
 #endif
+#if __CUDA_ARCH__ >= 900
+// all blocks of a cluster wait for each other, and then see what each has written
+__device__ __forceinline__ void cluster_sync() {
+  asm volatile("barrier.cluster.arrive; barrier.cluster.wait;" ::: "memory");
+}
+// what has the place of p in the shared memory of another block of the cluster
+template <typename T> __device__ __forceinline__ T* of_block(T* p, int block) {
+  T* q; asm volatile("mapa.u64 %0, %1, %2;" : "=l"(q) : "l"(p), "r"(block)); return q;
+}
+#endif
 """
 
 COMMON = """

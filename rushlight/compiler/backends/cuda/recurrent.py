@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.cuda import texts
+from rushlight.compiler.backends.cuda import clusters, texts
 from rushlight.compiler.backends.cuda.launch import SHARED, Launch
 from rushlight.compiler.graph import Node, Value
 
@@ -87,35 +87,36 @@ FORWARD = (
     COMMON
     + """
 extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
-  __shared__ W state[2][ROWS][H], cell[LSTM ? ROWS : 1][LSTM ? H : 1];
+  __shared__ W state[2][ROWS][H], states[LSTM ? ROWS : 1][LSTM ? H : 1];
   int t = threadIdx.x, first = blockIdx.x * ROWS, side = 0;
   for (int r = 0; r < ROWS; r++)
     for (int j = t; j < H; j += THREADS) {
       bool there = first + r < ALL;
       I own = (I)(first + r) * H + j;
       state[0][r][j] = there ? load(h0[own]) : (W)0;
+      W& cell = states[LSTM ? r : 0][LSTM ? j : 0];
       if (there) { START }
     }
   __syncthreads();
   for (int n = 0; n < STEPS; n++) {
-    int step = REVERSE ? STEPS - 1 - n : n, count = rows_at(step, first);
+    int step = BACKWARDS ? STEPS - 1 - n : n, count = rows_at(step, first);
     if (!count) continue;
     for (int j = t; j < H; j += THREADS) {
-      W z[ROWS][GATES];
+      W sums[ROWS][GATES];
       for (int r = 0; r < ROWS; r++)
-        for (int g = 0; g < GATES; g++) z[r][g] = BIAS;
+        for (int g = 0; g < GATES; g++) sums[r][g] = BIAS;
       #pragma unroll 4
       for (int k = 0; k < H; k++)
         for (int g = 0; g < GATES; g++) {
           W w = load(turned[k * (I)WIDE + g * H + j]);
-          for (int r = 0; r < ROWS; r++) z[r][g] += w * state[side][r][k];
+          for (int r = 0; r < ROWS; r++) sums[r][g] += w * state[side][r][k];
         }
       for (int r = 0; r < ROWS; r++) {
         W h = state[side][r][j];
         if (r < count) {
-          I row = (I)BEGIN_AT + first + r;
-          const T* given = x + row * WIDE + j;
-          I wide = row * WIDE + j, narrow = row * H + j;
+          I row = (I)BEGIN_AT + first + r, wide = row * WIDE + j, narrow = row * H + j;
+          W given[GATES], *z = sums[r], &cell = states[LSTM ? r : 0][LSTM ? j : 0];
+          READ
           before[narrow] = h;
           CELL
           out[narrow] = store(h);
@@ -129,56 +130,40 @@ extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
   for (int r = 0; r < ROWS && first + r < ALL; r++)
     for (int j = t; j < H; j += THREADS) {
       I own = (I)(first + r) * H + j;
+      W& cell = states[LSTM ? r : 0][LSTM ? j : 0];
       last[own] = store(state[side][r][j]);
       END
     }
 }
 """
 )
-FORWARDS = {
-    "RNNTanh": "h = TANH(load(given[0]) + z[r][0]);",
-    "RNNRelu": "h = larger(load(given[0]) + z[r][0], (W)0);",
-    "GRU": """
-          W reset = sigmoid(load(given[0]) + z[r][0]), u = sigmoid(load(given[H]) + z[r][1]);
-          W n = TANH(load(given[2 * H]) + reset * z[r][2]);
-          h = n + u * (h - n);
-          gates[wide] = reset; gates[wide + H] = u; gates[wide + 2 * H] = n;
-          fresh[narrow] = z[r][2];
-    """,
-    "LSTM": """
-          W i = sigmoid(load(given[0]) + z[r][0]), f = sigmoid(load(given[H]) + z[r][1]);
-          W n = TANH(load(given[2 * H]) + z[r][2]), o = sigmoid(load(given[3 * H]) + z[r][3]);
-          W c = cell[r][j];
-          cells[narrow] = c;
-          cell[r][j] = c = f * c + i * n;
-          W s = TANH(c);
-          h = o * s;
-          gates[wide] = i; gates[wide + H] = f; gates[wide + 2 * H] = n; gates[wide + 3 * H] = o;
-          fresh[narrow] = s;
-    """,
-}
 BACKWARD = (
     COMMON
     + """
 extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
-  __shared__ W inner[ROWS][WIDE];  // gradients of what the state contributes to the gates
+  __shared__ W inner[ROWS][WIDE];
   int t = threadIdx.x, first = blockIdx.x * ROWS;
   for (int r = 0; r < ROWS && first + r < ALL; r++)
     for (int j = t; j < H; j += THREADS) {
       I own = (I)(first + r) * H + j;
+      W by_cell = 0;
       dh[own] = load(g_last[own]);
-      START
+      START END
     }
   for (int n = 0; n < STEPS; n++) {
-    int step = REVERSE ? n : STEPS - 1 - n, count = rows_at(step, first);
+    int step = BACKWARDS ? STEPS - 1 - n : n, count = rows_at(step, first);
     if (!count) continue;
     for (int j = t; j < H; j += THREADS)
       for (int r = 0; r < count; r++) {
         I row = (I)BEGIN_AT + first + r, own = (I)(first + r) * H + j;
         I wide = row * WIDE + j, narrow = row * H + j;
-        W now = dh[own] + load(g_out[narrow]), rest = 0;
+        W d[GATES], rest = 0, given, by_cell = OLD, FIELDS;
+        READ
+        W now = dh[own] + given;
         CELL
+        for (int g = 0; g < GATES; g++) inner[r][g * H + j] = d[g];
         dh[own] = rest;
+        END
       }
     __syncthreads();
     for (int j = t; j < H; j += THREADS) {
@@ -197,35 +182,64 @@ extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
 }
 """
 )
-BACKWARDS = {
-    "RNNTanh": """
-        W h = load(out[narrow]), a = (1 - h * h) * now;
-        dz[wide] = a; inner[r][j] = a;
-    """,
-    "RNNRelu": """
-        W a = (load(out[narrow]) > 0 ? (W)1 : (W)0) * now;
-        dz[wide] = a; inner[r][j] = a;
-    """,
+# A step of one element of the state, h, with that of the cell: ``given`` is what the input gives
+# to its gates, ``z`` what the state does.
+READ = "for (int g = 0; g < GATES; g++) given[g] = load(x[wide + g * H]);"
+CELLS = {
+    "RNNTanh": "h = TANH(given[0] + z[0]);",
+    "RNNRelu": "h = larger(given[0] + z[0], (W)0);",
     "GRU": """
-        W reset = gates[wide], u = gates[wide + H], v = gates[wide + 2 * H];
+        W reset = sigmoid(given[0] + z[0]), u = sigmoid(given[1] + z[1]);
+        W n = TANH(given[2] + reset * z[2]);
+        h = n + u * (h - n);
+        gates[wide] = reset; gates[wide + H] = u; gates[wide + 2 * H] = n;
+        fresh[narrow] = z[2];
+    """,
+    "LSTM": """
+        W i = sigmoid(given[0] + z[0]), f = sigmoid(given[1] + z[1]);
+        W n = TANH(given[2] + z[2]), o = sigmoid(given[3] + z[3]);
+        cells[narrow] = cell;
+        cell = f * cell + i * n;
+        W s = TANH(cell);
+        h = o * s;
+        gates[wide] = i; gates[wide + H] = f; gates[wide + 2 * H] = n; gates[wide + 3 * H] = o;
+        fresh[narrow] = s;
+    """,
+}
+# Its gradients: ``d``, of what the state gives to the gates, and ``rest``, of the state itself,
+# for ``now`` and ``by_cell``, those of the new state and cell. What is read for it, by names.
+READS = {
+    "RNNTanh": {"y": "load(out[narrow])"},
+    "RNNRelu": {"y": "load(out[narrow])"},
+    "GRU": {
+        "reset": "gates[wide]", "u": "gates[wide + H]", "v": "gates[wide + 2 * H]",
+        "old": "before[narrow]", "product": "fresh[narrow]",
+    },
+    "LSTM": {
+        "i": "gates[wide]", "f": "gates[wide + H]", "v": "gates[wide + 2 * H]",
+        "o": "gates[wide + 3 * H]", "old": "cells[narrow]", "s": "fresh[narrow]",
+    },
+}  # fmt: skip
+SLOPES = {
+    "RNNTanh": "dz[wide] = d[0] = (1 - y * y) * now;",
+    "RNNRelu": "dz[wide] = d[0] = (y > 0 ? (W)1 : (W)0) * now;",
+    "GRU": """
         W a = (1 - u) * (1 - v * v) * now;
-        W b = (before[narrow] - v) * u * (1 - u) * now;
-        W c = a * fresh[narrow] * reset * (1 - reset);
-        dz[wide] = c; dz[wide + H] = b; dz[wide + 2 * H] = a;
-        inner[r][j] = c; inner[r][H + j] = b; inner[r][2 * H + j] = a * reset;
-        for (int g = 0; g < 3; g++) kept[wide + g * H] = inner[r][g * H + j];
+        d[0] = a * product * reset * (1 - reset);
+        d[1] = (old - v) * u * (1 - u) * now;
+        d[2] = a * reset;
+        dz[wide] = d[0]; dz[wide + H] = d[1]; dz[wide + 2 * H] = a;
+        for (int g = 0; g < 3; g++) kept[wide + g * H] = d[g];
         rest = now * u;
     """,
     "LSTM": """
-        W i = gates[wide], f = gates[wide + H];
-        W v = gates[wide + 2 * H], o = gates[wide + 3 * H], s = fresh[narrow];
-        W cell = dc[own] + now * o * (1 - s * s);
-        inner[r][j] = i * (1 - i) * v * cell;
-        inner[r][H + j] = f * (1 - f) * cells[narrow] * cell;
-        inner[r][2 * H + j] = i * (1 - v * v) * cell;
-        inner[r][3 * H + j] = o * (1 - o) * s * now;
-        for (int g = 0; g < 4; g++) dz[wide + g * H] = inner[r][g * H + j];
-        dc[own] = cell * f;
+        W cell = by_cell + now * o * (1 - s * s);
+        d[0] = i * (1 - i) * v * cell;
+        d[1] = f * (1 - f) * old * cell;
+        d[2] = i * (1 - v * v) * cell;
+        d[3] = o * (1 - o) * s * now;
+        for (int g = 0; g < 4; g++) dz[wide + g * H] = d[g];
+        by_cell = cell * f;
     """,
 }
 # what layers keep, and make of it, is in the dtype that they are computed in
@@ -249,22 +263,22 @@ def names_of(node: Node) -> list[str]:
 
 
 def constants(node: Node) -> dict[str, Any]:
-    """Sizes, tables of steps, and the operands' declarations."""
+    """Sizes, tables of steps, formulas, and the operands' declarations."""
     wide, hidden = weight_of(node).shape
     sizes, d = tuple(node.params["sizes"]), weight_of(node).dtype
-    cell, everyone = cell_of(node), max(sizes)
+    cell, back = cell_of(node), is_grad(node)
     values, read = [*node.inputs, *node.outputs], len(node.inputs)
     declared = [
         f"{'const ' if k < read else ''}{'W' if name in KEPT else 'T'}* __restrict__ {name}"
         for k, (name, v) in enumerate(zip(names_of(node), values, strict=True))
-        if v is not None and (name != "weight" or is_grad(node))
+        if v is not None
     ]
     made: dict[str, Any] = {
-        "H": hidden, "WIDE": wide, "GATES": GATES[cell], "ALL": everyone, "STEPS": len(sizes),
-        "REVERSE": bool(node.params["reverse"]), "ROWS": rows_for(node), "SIZES": "",
-        "THREADS": min(THREADS, 32 * math.ceil(hidden / 32)), "SIZE_AT": "ALL",
-        "BEGIN_AT": "step * (I)ALL", "EXP": "exp" if d.itemsize == 8 else "expf",
-        "TANH": "tanh" if d.itemsize == 8 else "tanhf",
+        "H": hidden, "WIDE": wide, "GATES": GATES[cell], "ALL": max(sizes), "STEPS": len(sizes),
+        "BACKWARDS": bool(node.params["reverse"]) != back, "LSTM": cell == "LSTM", "SIZES": "",
+        "SIZE_AT": "ALL", "BEGIN_AT": "step * (I)ALL", "EXP": "exp" if d.itemsize == 8 else "expf",
+        "TANH": "tanh" if d.itemsize == 8 else "tanhf", "OPERANDS": ", ".join(declared),
+        "CELL": (SLOPES if back else CELLS)[cell].replace("\n", " "),
     }  # fmt: skip
     if len(set(sizes)) > 1:
         begins = list(accumulate(sizes, initial=0))[:-1]
@@ -274,11 +288,26 @@ def constants(node: Node) -> dict[str, Any]:
         ]
         made |= {"SIZES": " ".join(tables), "SIZE_AT": "sizes[step]", "BEGIN_AT": "begins[step]"}
     start = end = ""
-    if cell == "LSTM":
-        start = "dc[own] = load(g_cell[own]);" if is_grad(node) else "cell[r][j] = load(c0[own]);"
-        end = "last_c[own] = store(cell[r][j]);"
-    more = {"START": start, "END": end, "LSTM": cell == "LSTM", "OPERANDS": ", ".join(declared)}
-    return made | more
+    if back:
+        fields = {"given": "load(g_out[narrow])", **READS[cell]}
+        made["READ"] = " ".join([f"{name} = {place};" for name, place in fields.items()])
+        made["FIELDS"] = ", ".join(READS[cell])
+        if cell == "LSTM":
+            start, end = "by_cell = load(g_cell[own]);", "dc[own] = by_cell;"
+        made["OLD"] = "dc[own]" if cell == "LSTM" else "(W)0"
+    else:
+        bias = node.inputs[2]
+        made |= {"READ": READ, "BIAS": "(W)0" if bias is None else "load(bias[g * H + j])"}
+        if cell == "LSTM":
+            start, end = "cell = load(c0[own]);", "last_c[own] = store(cell);"
+    return made | {"START": start, "END": end}
+
+
+def alone(node: Node) -> dict[str, Any]:
+    """The constants of a layer whose blocks do not know of each other."""
+    given = constants(node)
+    threads = min(THREADS, 32 * math.ceil(given["H"] / 32))
+    return given | {"ROWS": rows_for(node), "THREADS": threads}
 
 
 def grid(given: dict[str, Any]) -> texts.Grid:
@@ -286,27 +315,45 @@ def grid(given: dict[str, Any]) -> texts.Grid:
     return (math.ceil(given["ALL"] / given["ROWS"]), 1, 1), (given["THREADS"], 1, 1)
 
 
+def by_clusters(node: Node) -> list[Launch] | None:
+    """A layer, or its gradient, by clusters of blocks; None where they cannot."""
+    d, back = weight_of(node).dtype, is_grad(node)
+    given = constants(node)
+    hidden, gates, everyone = given["H"], given["GATES"], given["ALL"]
+    plan = clusters.plan(hidden, gates, everyone, back, d, kept_of(d), PROCESSORS)
+    if plan is None:
+        return None
+    memory, more = plan
+    body = COMMON + (clusters.BACKWARD if back else clusters.FORWARD)
+    index = texts.index_type(*node.inputs, *node.outputs)
+    c = texts.text(body, d, index, **given, **more)
+    return texts.alone(c, node, clusters.grid(given | more), shared=memory)
+
+
 def forward(node: Node) -> list[Launch]:
     """A layer; operands are those of the op."""
-    weight, bias, d = node.inputs[1], node.inputs[2], node.inputs[1].dtype
-    given, index = constants(node), texts.index_type(*node.inputs, *node.outputs)
-    given["CELL"] = FORWARDS[cell_of(node)].replace("\n", " ")
-    given["BIAS"] = "(W)0" if bias is None else "load(bias[g * H + j])"
-    given["OPERANDS"] = "const T* __restrict__ turned, " + given["OPERANDS"]
+    found = by_clusters(node)
+    if found is not None:
+        return found
+    weight, d = node.inputs[1], node.inputs[1].dtype
+    given, index = alone(node), texts.index_type(*node.inputs, *node.outputs)
+    given["OPERANDS"] = given["OPERANDS"].replace("weight", "turned")
     count = math.prod(weight.shape)
     room = count * d.itemsize
     sizes = {"H": given["H"], "WIDE": given["WIDE"]}
     c = texts.text(TURN, d, texts.index_type(weight), COUNT=count, **sizes)
     turn = Launch(c, ((1, 0), (SHARED, 0)), *texts.over(count), scratch=room)
-    operands = [(k, n) for k, n in texts.places(node) if k != 1]
+    operands = [(SHARED, 0) if k == 1 else (k, n) for k, n in texts.places(node)]
     c = texts.text(FORWARD, d, index, **given)
-    return [turn, Launch(c, ((SHARED, 0), *operands), *grid(given), scratch=room)]
+    return [turn, Launch(c, tuple(operands), *grid(given), scratch=room)]
 
 
 def backward(node: Node) -> list[Launch]:
     """A layer's gradient; operands are those of the op."""
-    given = constants(node)
-    given["CELL"] = BACKWARDS[cell_of(node)].replace("\n", " ")
+    found = by_clusters(node)
+    if found is not None:
+        return found
+    given = alone(node)
     index = texts.index_type(*node.inputs, *node.outputs)
     return texts.alone(
         texts.text(BACKWARD, weight_of(node).dtype, index, **given), node, grid(given)

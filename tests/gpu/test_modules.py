@@ -60,6 +60,27 @@ def test_layer(case, training):
             np.testing.assert_allclose(x, y, 1e-7, 1e-9, err_msg=str(i))
 
 
+@pytest.mark.parametrize("lengths", [[9, 9, 6, 5, 2, 1], [4] * 40], ids=["few", "many"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_packed_sequences(kind, bidirectional, lengths):
+    torch.manual_seed(0)
+    here = getattr(torch.nn, kind)(5, 40, bidirectional=bidirectional).double()
+    there = copy.deepcopy(here).cuda()
+    given = torch.randn(max(lengths), len(lengths), 5).double()
+    factors = torch.randn(max(lengths), len(lengths), 80 if bidirectional else 40).double()
+
+    def run(layer, device):
+        x = given.to(device).requires_grad_()
+        packed, state = layer(torch.nn.utils.rnn.pack_padded_sequence(x, lengths))
+        y = torch.nn.utils.rnn.pad_packed_sequence(packed)[0]
+        (y * factors.to(device)).sum().backward()
+        return [y.detach(), *flat(state), x.grad, *[p.grad for p in layer.parameters()]]
+
+    for a, b in zip(run(there, "cuda"), run(here, "cpu"), strict=True):
+        np.testing.assert_allclose(a.detach().cpu().numpy(), b.detach().numpy(), 1e-9, 1e-9)
+
+
 def test_moves_keep_what_a_module_is():
     net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.LSTM(4, 2))
     parameters = list(net.parameters())

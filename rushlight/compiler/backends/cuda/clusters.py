@@ -57,41 +57,38 @@ FORWARD = (
   NEXT(0)
   cluster_sync();
   for (int n = 0; n < STEPS; n++) {
-    int rows = count;
-    if (rows) {
-      if (sums_up) {
-        W z[ROWS][GATES] = {};
-        const W* state = known + side * ROWS * KNOWN;
-        #pragma unroll 8
-        for (int k = part * SPAN; k < (part + 1) * SPAN; k++)
-          if (KNOWN % PARTS == 0 || k < KNOWN)
-            for (int g = 0; g < GATES; g++) {
-              W w = load(columns[(k * GATES + g) * HC + lane]);
-              for (int r = 0; r < ROWS; r++) z[r][g] += w * state[r * KNOWN + k];
-            }
-        for (int r = 0; r < ROWS; r++)
-          for (int g = 0; g < GATES; g++)
-            sums[((part * ROWS + r) * GATES + g) * HC + lane] = z[r][g];
+    if (sums_up) {
+      W z[ROWS][GATES] = {};
+      const W* state = known + side * ROWS * KNOWN;
+      #pragma unroll 8
+      for (int k = part * SPAN; k < (part + 1) * SPAN; k++)
+        if (KNOWN % PARTS == 0 || k < KNOWN)
+          for (int g = 0; g < GATES; g++) {
+            W w = load(columns[(k * GATES + g) * HC + lane]);
+            for (int r = 0; r < ROWS; r++) z[r][g] += w * state[r * KNOWN + k];
+          }
+      for (int r = 0; r < ROWS; r++)
+        for (int g = 0; g < GATES; g++)
+          sums[((part * ROWS + r) * GATES + g) * HC + lane] = z[r][g];
+    }
+    __syncthreads();
+    side ^= 1;
+    if (there) {
+      W z[GATES];
+      for (int g = 0; g < GATES; g++) {
+        z[g] = shift[g];
+        for (int p = 0; p < PARTS; p++) z[g] += sums[((p * ROWS + part) * GATES + g) * HC + lane];
       }
-      __syncthreads();
-      side ^= 1;
-      if (there) {
-        W z[GATES];
-        for (int g = 0; g < GATES; g++) {
-          z[g] = shift[g];
-          for (int p = 0; p < PARTS; p++) z[g] += sums[((p * ROWS + part) * GATES + g) * HC + lane];
-        }
-        before[narrow] = h;
-        CELL
-        out[narrow] = store(h);
-      }
-      if (owns) {
-        W* place = known + (side * ROWS + part) * KNOWN + j;
-        for (int b = 0; b < TEAM; b++) *of_block(place, b) = h;
-      }
+      before[narrow] = h;
+      CELL
+      out[narrow] = store(h);
+    }
+    if (owns) {
+      W* place = known + (side * ROWS + part) * KNOWN + j;
+      for (int b = 0; b < TEAM; b++) *of_block(place, b) = h;
     }
     if (n + 1 < STEPS) { NEXT(n + 1) }
-    if (rows) cluster_sync();
+    cluster_sync();
   }
   if (owns) { last[own] = store(h); END }
 }
@@ -107,7 +104,6 @@ BACKWARD = (
   NEXT(0)
   cluster_sync();
   for (int n = 0; n < STEPS; n++) {
-    int rows = count;
     bool had = there;
     if (had) {
       W d[GATES], rest = 0;
@@ -119,7 +115,6 @@ BACKWARD = (
       now = rest;
     }
     if (n + 1 < STEPS) { NEXT(n + 1) }
-    if (!rows) continue;
     cluster_sync();
     if (sums_up) {
       W sum[ROWS] = {};

@@ -3,7 +3,9 @@ memory.
 
 Sequences do not depend on each other. A thread has an element of the state, of all of the block's
 sequences: the weight, which each step reads whole, is read once for these, and lies so that
-neighbouring threads read neighbours. Later steps may have fewer rows, see ops/recurrent.py.
+neighbouring threads read neighbours. Later steps may have fewer rows, see ops/recurrent.py: a block
+without any goes through them all the same, as ptxas of CUDA 13.0 makes code that reads elsewhere of
+barriers that some blocks pass by.
 """
 
 from __future__ import annotations
@@ -100,7 +102,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
   __syncthreads();
   for (int n = 0; n < STEPS; n++) {
     int step = BACKWARDS ? STEPS - 1 - n : n, count = rows_at(step, first);
-    if (!count) continue;
     for (int j = t; j < H; j += THREADS) {
       W sums[ROWS][GATES];
       for (int r = 0; r < ROWS; r++)
@@ -152,7 +153,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) kernel(OPERANDS) {
     }
   for (int n = 0; n < STEPS; n++) {
     int step = BACKWARDS ? STEPS - 1 - n : n, count = rows_at(step, first);
-    if (!count) continue;
     for (int j = t; j < H; j += THREADS)
       for (int r = 0; r < count; r++) {
         I row = (I)BEGIN_AT + first + r, own = (I)(first + r) * H + j;

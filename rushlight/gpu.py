@@ -81,6 +81,10 @@ class Driver:
         """
         raise NotImplementedError
 
+    def clear(self, memory: Memory, size: int) -> None:
+        """Set the first bytes to 0, in the order of work."""
+        raise NotImplementedError
+
     def copy(
         self, source: Memory, source_offset: int, target: Memory, target_offset: int, size: int
     ) -> None:
@@ -225,6 +229,11 @@ class CupyDriver(Driver):
                 self._cupy.cuda.get_current_stream().synchronize()
                 (memory.held + offset).copy_to_host(host.ctypes.data, size)
         return host
+
+    def clear(self, memory: Memory, size: int) -> None:
+        if size:
+            with self._here():
+                memory.held.memset_async(0, size, self._cupy.cuda.get_current_stream())
 
     def copy(
         self, source: Memory, source_offset: int, target: Memory, target_offset: int, size: int

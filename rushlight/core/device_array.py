@@ -219,6 +219,13 @@ def device_empty(shape: Any, dtype: Any, driver: Driver, strides: Any = None) ->
     return place(driver.take(kind.nbytes), 0, kind)
 
 
+def device_zeros(shape: Any, dtype: Any, driver: Driver) -> DeviceArray:
+    """Zeros on a GPU."""
+    out = device_empty(shape, dtype, driver)
+    driver.clear(out.memory, out.nbytes)
+    return out
+
+
 def send(array: Any, driver: Driver) -> DeviceArray:
     """A copy of an array of NumPy's on a GPU, in the same order if that is dense."""
     dense = array.flags.c_contiguous or (layout_dense(array) and min(array.strides) > 0)

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.device_array import constant_on
+from rushlight.core.device_array import constant_on, device_zeros, driver_of
 from rushlight.core.op import Op
-from rushlight.core.tensor import Tensor
+from rushlight.core.tensor import Tensor, constant
 
 
 def zeros(shape: Any, dtype: Any, like: Tensor | None = None) -> Tensor:
     """Zeros on the device of ``like``, or the CPU; dtype is a NumPy dtype."""
-    return constant_on(like, np.zeros(shape, dtype))
+    driver = driver_of(like)
+    made = np.zeros(shape, dtype) if driver is None else device_zeros(shape, dtype, driver)
+    return constant(made)
 
 
 def ones(shape: Any, dtype: Any, like: Tensor | None = None) -> Tensor:

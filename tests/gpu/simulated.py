@@ -51,6 +51,10 @@ class SimulatedDriver(gpu.Driver):
         self.copies.append("put")
         memory.held[offset : offset + host.size] = host
 
+    def clear(self, memory, size):
+        self._check(memory, 0, size)
+        memory.held[:size] = 0
+
     def get(self, memory, offset, size, into=None):
         self._check(memory, offset, size)
         self.copies.append("get")

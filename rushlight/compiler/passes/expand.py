@@ -232,6 +232,8 @@ def widened(w: Writer, node: Node) -> list[Value] | None:
         return None
     if applies(node) or is_free(node) or has_template(node) or fusible(node, set()):
         return None
+    if is_product(node):
+        return None
     inputs = [w.cast(v, F32) if isinstance(v, Value) and v.dtype in HALVES else v
               for v in node.inputs]  # fmt: skip
     outputs = [w.graph.value(v.shape, F32) if v.dtype in HALVES else v for v in node.outputs]
@@ -306,7 +308,9 @@ def applies(node: Node) -> bool:
     if any([0 in v.shape for v in values]):  # ops know what of nothing is
         return False
     floats = [v for v in node.inputs if isinstance(v, Value) and v.dtype.kind not in "iub"]
-    plain = all([v.dtype in FLOATS for v in (*floats, node.outputs[0])])
+    # on a GPU libraries multiply halves as such
+    known = (*FLOATS, *HALVES) if target.name == "cuda" and name == "Linear" else FLOATS
+    plain = all([v.dtype in known for v in (*floats, node.outputs[0])])
     some = any([v.shape for v in (*floats, *node.outputs)])
     return plain and len({v.dtype for v in floats}) == 1 and some
 

@@ -92,6 +92,20 @@ class MaskedSelect(Op):
         ).sum_to_size(input_spec[0])
 
 
+class Chosen(Op):
+    """Where a flat ``mask`` is True. ``counts``: how many are so up to each place; ``count``: in
+    all. A kernel of a GPU's, for which it has to be known how long the result is.
+    """
+
+    differentiable = False
+
+    def eager(self, xp, mask, counts, *, count):
+        return mask.nonzero()[0]
+
+    def outline(self, mask, counts, *, count):
+        return np.empty(count, np.int64)
+
+
 class MaskedScatter(Op):
     """``input`` with its elements where ``mask`` is True replaced by the first elements of
     ``source``, in order.

@@ -546,8 +546,10 @@ class GroupNorm(Op):
         return out, as_bits(mean), as_bits(scale)
 
     def grads(self, g, needs, input, weight, mean, scale, params, specs):
-        if modes.grad or driver_of(input) is not None:
+        if modes.grad:
             return group_norm_gradients(g[0], input, weight, **params)
+        if driver_of(input) is not None:
+            return GroupNormGrad.bind(g[0], input, weight, **params)
         w = None if weight is None else weight._array
         arrays = g[0]._array, input._array, w, mean._array, scale._array
         numbers, units = groups_of(arrays[1].shape, params["groups"])
@@ -560,6 +562,19 @@ class GroupNorm(Op):
             wrap(in_dtype(a.reshape(spec[0]), spec[1])) if need else None
             for a, need, spec in zip(found, needs, specs, strict=True)
         ]
+
+
+class GroupNormGrad(Op):
+    """The gradients of ``GroupNorm`` on a GPU, which finds mean and scale again."""
+
+    outputs = ("by_input", "by_weight", "by_bias")
+
+    def eager(self, xp, g, input, weight, *, groups, eps):
+        arrays = widened(input).reshape(input.shape[0] * groups, -1), None, None
+        _, mean, scale = RowNorm.instance.forward(arrays, {"eps": eps, "center": True})
+        gx, *sums = group_gradients(g, input, weight, mean, scale, True)
+        d = input.dtype if weight is None else weight.dtype
+        return in_dtype(gx.reshape(input.shape), input.dtype), *[in_dtype(s, d) for s in sums]
 
 
 def group_gradients(g: Any, x: Any, w: Any, mean: Any, scale: Any, needed: bool) -> list[Any]:

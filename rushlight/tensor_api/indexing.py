@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.device_array import DeviceArray, constant_on, host
+from rushlight.core.device_array import DeviceArray, constant_on, driver_of, host
 from rushlight.core.inplace import same_window
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import GradMode, modes, state
@@ -34,6 +34,7 @@ from rushlight.ops.index import Index, IndexPut
 from rushlight.ops.masked import MaskedFill
 from rushlight.ops.select import Where
 from rushlight.ops.view import BasicIndex, WritePart, owner
+from rushlight.tensor_api import on_gpu
 from rushlight.tensor_api._common import methods
 from rushlight.tensor_api.from_data import as_it_is, traced_tensor
 from rushlight.tensor_api.views import reshape
@@ -280,7 +281,8 @@ def spread(advanced: dict[int, Any]) -> tuple[tuple[bool, ...], list[Tensor]]:
     for dim, t in sorted(advanced.items()):
         pattern += [False] * (dim - len(pattern))
         mask = t._array.dtype is dtypes.bool_
-        if mask and (t._array.ndim != 1 or modes.trace is not None):
+        several = t._array.ndim != 1 or modes.trace is not None or driver_of(t) is not None
+        if mask and several:
             where = places_in(t)
             pattern += [True] * len(where)
             indices += where
@@ -292,6 +294,8 @@ def spread(advanced: dict[int, Any]) -> tuple[tuple[bool, ...], list[Tensor]]:
 
 def places_in(mask: Tensor) -> list[Tensor]:
     """Where a mask is True: an index tensor per dim. A trace takes their number for granted."""
+    if modes.trace is None and driver_of(mask) is not None:
+        return by_dims(on_gpu.chosen(mask), mask._array.shape)
     a = host(mask)
     if modes.trace is None or modes.trace.is_fixed(mask):
         return [constant_on(mask, where) for where in a.nonzero()]
@@ -303,11 +307,16 @@ def places_in(mask: Tensor) -> list[Tensor]:
         place = (flat.cumsum(0) - 1).clamp(max=count).where(flat, count)
         rows = constant_on(mask, np.zeros(count + 1, np.int64))
         places = constant_on(mask, np.arange(size))
-        at, found = rows.scatter(0, place, places)[:count], []
-        for n in a.shape[:0:-1]:
-            found.append(at % n)
-            at = at // n
-        return [at, *found[::-1]]
+        return by_dims(rows.scatter(0, place, places)[:count], a.shape)
+
+
+def by_dims(at: Tensor, shape: Any) -> list[Tensor]:
+    """Flat places in a shape as an index tensor per dim."""
+    found = []
+    for n in shape[:0:-1]:
+        found.append(at % n)
+        at = at // n
+    return [at, *found[::-1]]
 
 
 def normal(item: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import known_as
-from rushlight.core.device_array import beside, host
+from rushlight.core.device_array import beside, driver_of, host
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.ops import masked
@@ -73,7 +73,8 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     """
     input = expect_tensor(input, "masked_select")
     mask = expect_tensor(mask, "masked_select", "mask")
-    if modes.trace is not None and mask._array.dtype == np.bool_:
+    aside = modes.trace is not None or driver_of(mask) is not None
+    if aside and mask._array.dtype == np.bool_:
         shape = broadcast_shapes(input._array.shape, mask._array.shape)
         (places,) = places_in(mask.expand(shape).reshape(-1))
         result = input.expand(shape).reshape(-1).index_select(0, places)
@@ -116,6 +117,10 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         tensor([[1],
                 [3]])
     """
+    if modes.trace is None and driver_of(input) is not None and input._array.ndim:
+        found = places_in(input if input._array.dtype is dtypes.bool_ else input != 0)
+        result = tuple(found) if as_tuple else stack(found, 1)
+        return result if out is None else store_out(out, result)
     x = host(input)
     if x is input._array and out is None and not (as_tuple or state.busy) and x.ndim:
         return wrap(nonzero_rows(x))

@@ -8,11 +8,12 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import known_as
-from rushlight.core.device_array import beside, constant_on, host
+from rushlight.core.device_array import beside, constant_on, driver_of, host
 from rushlight.core.tensor import Tensor, fixed_number, no_tensor, value_needed, wrap
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops import order as O
 from rushlight.ops import search as F
+from rushlight.tensor_api import on_gpu
 from rushlight.tensor_api._common import (
     as_int,
     expect_tensor,
@@ -353,6 +354,10 @@ def unique(
         dim = wrap_dim(dim, x.ndim)
         if not x.ndim:
             dim = None
+    if dim is None and x.size >= on_gpu.LEAST and driver_of(input) is not None:
+        values, inverse, counts = on_gpu.unique(input)
+        parts = [values, *([inverse] * return_inverse), *([counts] * return_counts)]
+        return tuple(parts) if len(parts) > 1 else values
     places = return_inverse or return_counts
     return _answer(input, *F.unique(host(input), dim, places), return_inverse, return_counts)
 

@@ -8,12 +8,14 @@ import numpy as np
 
 from rushlight import devices, dtypes
 from rushlight.core import sampling
-from rushlight.core.device_array import constant_on, host
+from rushlight.core.device_array import constant_on, driver_of, host
 from rushlight.core.generator import engine_of
 from rushlight.core.meta import MetaArray
+from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, constant
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops import random as R
+from rushlight.tensor_api import on_gpu
 from rushlight.tensor_api._common import (
     check_factory,
     expect_tensor,
@@ -228,8 +230,14 @@ def multinomial(
         raise DTypeError(
             f"multinomial expects Long tensor out, got: {dtypes.of[out._array.dtype].name}"
         )
+    there = x.size >= on_gpu.LEAST and driver_of(input) is not None and modes.trace is None
+    found = None
+    if there and (count == 1 or not replacement):
+        found = on_gpu.sampled(input, count, generator)
     if not x.size:
         result = constant_on(input, np.empty((*x.shape[:-1], count), np.int64))
+    elif found is not None:
+        result = found
     else:
         result = R.Multinomial.bind(
             input, engine=engine_of(generator), count=count, replacement=replacement

@@ -1,11 +1,17 @@
 """Functions of many kernels on a GPU that an emulator runs: values and gradients are the CPU's."""
 
+import copy
+
 import numpy as np
 import pytest
 
 import rushlight as torch
 from rushlight import gpu, nn
+from rushlight.compiler.backends.cuda.program import CudaProgram
+from rushlight.compiler.graph import Graph, Input, Node
+from rushlight.compiler.steps import Product
 from rushlight.nn import functional as F
+from rushlight.ops.matmul import Matmul
 
 from .cuda_emulator import needs_compiler
 from .emulated import EmulatedDriver
@@ -88,9 +94,58 @@ def test_parameters_that_are_arrays(recwarn):
     assert not [w for w in recwarn if "no GPU kernel" in str(w.message)]
 
 
-@pytest.mark.parametrize(
-    "d", [torch.float32, torch.float16, torch.bfloat16, torch.float64], ids=str
-)
+KINDS = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
+
+
+def test_products_of_halves_are_not_widened(recwarn):
+    torch.manual_seed(0)
+    x, layer = torch.randn(40, 30), nn.Linear(30, 20)
+    for d in (torch.float16, torch.bfloat16):
+        given, made = x.to(d), copy.deepcopy(layer).to(d)
+        expected, found = given @ given.T, given.cuda() @ given.T.cuda()
+        assert found.dtype is d and torch.allclose(
+            found.cpu().float(), expected.float(), 1e-2, 1e-2
+        )
+        a = made(given)
+        b = made.cuda()(given.cuda())
+        assert b.dtype is d and torch.allclose(b.cpu().float(), a.float(), 1e-2, 1e-2)
+        program = CudaProgram(product_of(d), EmulatedDriver())
+        assert [type(step) for step in program.lowering.steps] == [Product]
+    assert not recwarn
+
+
+def product_of(d):
+    """A graph of one product."""
+    graph = Graph()
+    a, b, out = [graph.value((8, 8), d.numpy) for _ in range(3)]
+    graph.inputs = [Input(v, "argument", k) for k, v in enumerate((a, b))]
+    graph.nodes = [Node(Matmul.instance, [a, b], {}, [out])]
+    graph.results = [out]
+    return graph
+
+
+@pytest.mark.parametrize("d", KINDS, ids=str)
+@pytest.mark.parametrize("groups, shape", [(2, (4, 8, 6, 6)), (8, (3, 8)), (1, (2, 4, 5))])
+def test_group_norm(groups, shape, d, recwarn):
+    found = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        x, m = torch.randn(shape), nn.GroupNorm(groups, shape[1])
+        with torch.no_grad():
+            m.weight.uniform_()
+        x, m = x.to(device, d).requires_grad_(), m.to(device, d)
+        y = m(x)
+        (y * y.detach().abs()).sum().backward()
+        found.append([
+            t.cpu().double().numpy() for t in (y.detach(), x.grad, m.weight.grad, m.bias.grad)
+        ])  # fmt: skip
+    assert not recwarn
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5}.get(d, 3e-2)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, tolerance, tolerance)
+
+
+@pytest.mark.parametrize("d", KINDS, ids=str)
 @pytest.mark.parametrize("shape", [(8, 3), (4, 3, 5), (2, 3, 4, 5)], ids=str)
 def test_batch_norm(shape, d, recwarn):
     found = []

@@ -110,6 +110,19 @@ def group_norm(w: Writer, node: Node) -> list[Value] | None:
     return [scaled(w, y, weight, bias), *node.outputs[1:]]
 
 
+def group_norm_grad(w: Writer, node: Node) -> list[Value] | None:
+    """``row_gradients`` of the groups, and the sums by channels."""
+    (g, x, weight), groups = node.inputs, node.params["groups"]
+    dims, shape = channel_dims(x), (x.shape[0] * groups, math.prod(x.shape[1:]) // groups)
+    y, _, scale = rows_apart(w, w.shaped(x, shape), (1,), True, node.params["eps"])
+    y = w.map(Mul, y, scale)
+    gy = g if weight is None else w.map(Mul, g, along(w, weight, x, dims))
+    gx, _, _ = row_gradients(w, w.shaped(gy, shape), y, None, scale, (1,), True)
+    product = w.map(Mul, g, w.shaped(y, x.shape))
+    sums = [w.reduce(Sum, v, dims) for v in (product, g)]
+    return [w.shaped(gx, x.shape), *sums]
+
+
 def centred(w: Writer, x: Value, dims: Dims) -> tuple[Value, Value]:
     """x less its means over dims, and these, without the dims. Written in one way everywhere, so
     that a norm, its gradient and its running statistics share them.
@@ -212,6 +225,7 @@ NORM_RULES: dict[str, Callable[[Writer, Node], Any]] = {
     "RowNorm": row_norm,
     "RowNormGrad": row_norm_grad,
     "GroupNorm": group_norm,
+    "GroupNormGrad": group_norm_grad,
     "BatchNorm": batch_norm,
     "BatchNormGrad": batch_norm_grad,
     "ChannelNorm": channel_norm,

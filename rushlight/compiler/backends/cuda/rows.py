@@ -1,4 +1,5 @@
-"""Rows written, or combined, by index, in the order of the indices; and the greatest rows of bags.
+"""Rows written, or combined, by index, in the order of the indices; the greatest rows of bags; and
+where truths are.
 
 What is written last wins: each row of the result notes the last index that names it. What is
 combined is sorted by index first; then threads combine neighbours, and what these leave of rows
@@ -245,4 +246,27 @@ def bag_maxima(node: Node) -> list[Launch]:
         left = {"ABSENT": ", const u8* __restrict__ absent", "LEFT_OUT": "absent[m]"}
     index = texts.index_type(x, node.outputs[0])
     c = texts.text(BAGS, x.dtype, index, M=x.shape[0], D=x.shape[1], COUNT=count, **left)
+    return texts.alone(c, node, texts.over(count))
+
+
+CHOSEN = f"""
+extern "C" __global__ void kernel(const T* __restrict__ mask, const i64* __restrict__ counts,
+                                  i64* __restrict__ out) {{
+  {texts.each()}
+  if (mask[i]) out[counts[i] - 1] = i;
+}}
+"""
+
+
+def fits_chosen(node: Node) -> bool:
+    """Whether places of truths are asked for."""
+    mask, counts = node.inputs
+    return mask.dtype.kind == "b" and counts.dtype == np.int64 and bool(node.params["count"])
+
+
+def chosen(node: Node) -> list[Launch]:
+    """A thread for each truth writes its place."""
+    mask = node.inputs[0]
+    count = mask.shape[0]
+    c = texts.text(CHOSEN, mask.dtype, texts.index_type(mask), COUNT=count)
     return texts.alone(c, node, texts.over(count))

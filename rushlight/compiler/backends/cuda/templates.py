@@ -51,6 +51,7 @@ WRITERS: dict[str, tuple[Fits, Callable[[Node], list[Launch]]]] = {
     "Shuffled": (draws.fits, draws.shuffled),
     "PlaceRows": (rows.fits_place, rows.place),
     "BagMaxima": (rows.fits_bags, rows.bag_maxima),
+    "Chosen": (rows.fits_chosen, rows.chosen),
     "Ranked": (sorts.fits, sorts.ranked),
     **dict.fromkeys(scans.KINDS, (scans.fits, scans.write)),
     "Recurrence": (scans.fits_recurrence, scans.recurrence),

@@ -95,7 +95,7 @@ def test_dtypes(name):
     op = OPS[name]
     for dtype in op.dtypes:
         here, there = both(name, op.samples[0], dtype)
-        if name == "topk" and dtype is rushlight.bool and there.error is None:
+        if name == "topk" and dtype == "bool" and there.error is None:
             there.values, here.values = there.values[:1], here.values[:1]  # others of equal ones
         check(there, here, f"{name}{op.samples[0]} as {dtype}")
 

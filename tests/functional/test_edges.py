@@ -300,3 +300,29 @@ def test_what_is_no_tensor(name):
             arguments = [*tensors[:i], other, *tensors[i + 1 :]]
             with pytest.raises(TypeError, match=r"expected a Tensor, but got (ndarray|list)"):
                 getattr(rushlight.nn.functional, name)(*arguments)
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("output_size", [1, (1, 1), (1, 1, 1), 2, (1, None)], ids=str)
+@pytest.mark.parametrize("dims", [1, 2, 3, 4, 5, 6])
+def test_means_of_whole_images_take_any_dims_before_them(rank, output_size, dims):
+    shape = (1, 2, 2, 3, 4, 5)[-dims:]
+
+    def mean(lib):
+        x = lib.arange(float(np.prod(shape))).view(shape).requires_grad_()
+        try:
+            out = getattr(lib.nn.functional, f"adaptive_avg_pool{rank}d")(x, output_size)
+        except (RuntimeError, IndexError, ValueError):
+            return None
+        out.sum().backward()
+        return out.detach().numpy(), x.grad.numpy()
+
+    want, got = mean(torch), mean(rushlight)
+    assert (want is None) == (got is None)
+    for a, b in zip(want or (), got or (), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight])
+def test_means_of_whole_images_without_channels(lib):
+    assert lib.nn.functional.adaptive_avg_pool2d(lib.zeros(2, 0, 3, 3), 1).shape == (2, 0, 1, 1)

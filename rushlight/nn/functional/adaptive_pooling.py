@@ -59,11 +59,25 @@ def target_sizes(
     return sizes, table_of_bins(shape, bins_of(space, sizes)) if few else None
 
 
+def is_whole_mean(rank: int, shape: tuple[int, ...], output_size: Any) -> bool:
+    """Whether one bin is asked for of what is no usual batch, videos (N, T, C, H, W) or nothing:
+    PyTorch's mean of the last dims takes any before them.
+    """
+    usual = rank < len(shape) < rank + 3 and 0 not in shape
+    if usual or rank == 1:
+        return False
+    if isinstance(output_size, (tuple, list)):
+        return len(shape) > rank == len(output_size) and all([n == 1 for n in output_size])
+    return output_size == 1 and len(shape) >= rank
+
+
 def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     """Means of as many bins as asked for."""
     ordered = in_order_of_lines if rank == 1 else in_order_of
     check_floating(f"adaptive_avg_pool{rank}d", input)
     shape = input._array.shape
+    if is_whole_mean(rank, shape, output_size):
+        return input.mean(tuple(range(-rank, 0)), keepdim=True)
     out, table = target_sizes(f"adaptive_avg_pool{rank}d", shape, rank, output_size)
     quick = quickly(MEANS, table, input)
     if quick is not None:

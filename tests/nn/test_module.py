@@ -636,3 +636,26 @@ def test_a_transposed_convolution_of_the_users_own(twin):
 def test_parameters_are_made_of_tensors(value):
     with pytest.raises(TypeError, match=r"expected a Tensor, but got .*as_tensor"):
         rl.nn.Parameter(value)
+
+
+def test_errors_about_arguments_name_the_layer():
+    for name in (
+        "Conv2d",
+        "LazyConv1d",
+        "ReLU",
+        "BatchNorm2d",
+        "MaxUnpool2d",
+        "ZeroPad2d",
+        "Softmax",
+    ):
+        with pytest.raises(
+            TypeError, match=rf"^{name}\.__init__\(\) got an unexpected .* 'strides'"
+        ):
+            getattr(rl.nn, name)(strides=2)
+
+    class Narrow(rl.nn.Conv1d):
+        pass
+
+    with pytest.raises(TypeError, match=r"^Conv1d.__init__\(\) missing 1 .* 'kernel_size'"):
+        Narrow(2, 3)
+    assert copy.deepcopy(Narrow(2, 3, kernel_size=1)).kernel_size == (1,)

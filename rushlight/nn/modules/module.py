@@ -116,6 +116,21 @@ def no_tensor(error: AttributeError, module: Module) -> TypeError | None:
     return better
 
 
+def named_after(function: FunctionType, cls: type) -> FunctionType:
+    """The function as a method of the class, whose name Python's errors about arguments show."""
+    own = FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    own.__kwdefaults__, own.__annotations__ = function.__kwdefaults__, function.__annotations__
+    own.__doc__, own.__module__ = function.__doc__, function.__module__
+    own.__qualname__ = f"{cls.__qualname__}.{function.__name__}"
+    return own
+
+
 NOT_KEPT = ("_hook_tables", "_compiled_call_impl")  # attributes that files and copies do without
 
 
@@ -147,6 +162,19 @@ class Module(Traversable, Stateful):
     _hook_tables: dict[str, OrderedDict[int, Any]] | None = None
     _is_full_backward_hook: bool | None = None
     _compiled_call_impl: Any = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Layers that share a private base's ``__init__`` have it under their own name."""
+        super().__init_subclass__(**kwargs)
+        init = cls.__init__
+        if (
+            "__init__" not in cls.__dict__
+            and isinstance(init, FunctionType)
+            and init.__qualname__.startswith("_")
+            and init.__module__.startswith("rushlight.nn.")
+            and not cls.__name__.startswith("_")
+        ):
+            cls.__init__ = named_after(init, cls)  # type: ignore[method-assign]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not self.call_super_init and (args or kwargs):

@@ -18,6 +18,7 @@ from rushlight.compiler.held import (
     ABSENT,
     ANYTHING,
     PLAIN,
+    Held,
     Moving,
     Words,
     alike,
@@ -25,6 +26,7 @@ from rushlight.compiler.held import (
     held,
     item_words,
     list_words,
+    version_of,
     words_within,
 )
 from rushlight.compiler.layout import CELL_AT, TYPE_AT, class_words, function_slots, slots, word
@@ -189,6 +191,8 @@ class Attributes:
         self.of_bases = frozenset[str]() if of_none else names_of_bases(x)
         self.what = (x if of_none else type(x)).__name__
         self.values = {k: held(v, (), moving) for k, v in self.d.items() if self.counts(k, v)}
+        self.inner = [(k, v) for k, v in self.values.items() if type(v) is Held]
+        self.version: int | None = None  # of the dict, when nothing was found to be another
 
     def counts(self, name: str, value: Any) -> bool:
         """Whether the function may depend on an attribute."""
@@ -205,7 +209,14 @@ class Attributes:
 
     def holds(self) -> bool:
         """Whether they hold what they held, and are attributes of an object of the same class."""
-        return type(self.x) is self.kind and not self.others()
+        if type(self.x) is not self.kind:
+            return False
+        version = version_of(self.d)
+        if version is not None and version == self.version:
+            return all([alike(self.d[k], v) for k, v in self.inner])
+        same = not self.others()
+        self.version = version if same else None
+        return same
 
     def others(self) -> list[str]:
         """Names of those that changed, came or went."""

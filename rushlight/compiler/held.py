@@ -172,9 +172,7 @@ def mark_of(x: Any) -> Any:
         return True
     if type(x) is list and len(x) >= SHORT and lists_are_known():
         return ctypes.string_at(word(id(x) + LIST_ITEMS), 8 * len(x))
-    if type(x) is dict and len(x) >= SHORT and dicts_have_versions():
-        return word(id(x) + VERSION_AT)
-    return None
+    return version_of(x) if type(x) is dict and len(x) >= SHORT else None
 
 
 def held(x: Any, within: tuple[int, ...] = (), moving: Moving = frozenset()) -> Any:
@@ -219,6 +217,11 @@ def dict_words(*dicts: dict[Any, Any]) -> Words | None:
     return found
 
 
+def version_of(d: Any) -> int | None:
+    """What is another once a dict was written to; None where that is not known."""
+    return word(id(d) + VERSION_AT) if type(d) is dict and dicts_have_versions() else None
+
+
 def list_words(x: list[Any]) -> Words | None:
     """The words that say whether a list holds the same objects; None where there are none."""
     if not lists_are_known():
@@ -252,6 +255,8 @@ def words_within(
     if any([id(x) == key[1] for key in moving if key[0] == "item"]):
         return None
     if id(x) in within or parts(x) is None:
+        return Words()
+    if type(x) is frozenset:
         return Words()
     if isinstance(x, dict):
         found, inner = dict_words(x), list(dict.values(x))

@@ -6,6 +6,7 @@ interpreter, another version), or threads run without the interpreter's lock, no
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import sysconfig
@@ -233,6 +234,8 @@ def class_places() -> tuple[int, ...]:
 def class_words(x: type) -> list[tuple[int, int]] | None:
     """The words that say whether a class was written to; None where there are none."""
     at = class_places()
+    with contextlib.suppress(AttributeError):  # a class that nobody looked into has no words yet
+        type.__getattribute__(x, "_unheard_of")
     found = [(id(x) + k, word(id(x) + k)) for k in at]
     return found if found and all([content for _, content in found]) else None
 

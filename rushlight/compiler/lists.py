@@ -91,6 +91,12 @@ class Growing:
         self.failed = True
         self.trace.fail("it looks at a list, or changes one, that it also adds to")
 
+    def whole(self) -> list[Any]:
+        """All of it, for which nothing stands."""
+        self.wanted = None
+        self.fail()
+        return [*self.x]
+
     def __getattr__(self, name: str) -> Any:
         self.wanted = None
         self.fail()
@@ -110,6 +116,9 @@ class Growing:
             return self.x[key]
         items = [*self.tail[: max(old, 0)][::-1], *self.added][first:]
         return items[slice(0, key.stop)] if type(key) is slice else items[0]
+
+    def __radd__(self, other: Any) -> Any:
+        return other + self.whole()
 
     def __bool__(self) -> bool:
         x, there = self.x, self.before > 0

@@ -1,19 +1,21 @@
 """NumPy's functions of numbers that may be others at the next call.
 
 NumPy asks arrays that it is given what to do with them, see lent.py, but neither Python's numbers
-nor lists of these. So while a call is traced others stand for functions that programs give such
-things to, as in ``np.mean(losses)``.
+nor lists of these; Python's module statistics asks for their types. So while a call is traced
+others stand for functions that programs give such things to, as in ``np.mean(losses)``.
 """
 
 from __future__ import annotations
 
+import statistics
 import weakref
-from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from rushlight.compiler.lent import computed
+from rushlight.compiler.lists import Growing
 from rushlight.compiler.python_numbers import is_number
 
 NAMES = frozenset(
@@ -30,23 +32,32 @@ def is_numeric(module: Any, name: str) -> bool:
 
 class Numeric:
     """Stands for a function of NumPy's: of numbers that may be others it gives such again; where
-    these are not needed for that, ``always``.
+    these are not needed for that, ``always``. Or for the module statistics, or a function of it,
+    which also takes ``lists`` that get longer.
     """
 
     __class__ = property(lambda self: type(self.value))
 
-    def __init__(self, value: Callable[..., Any], trace: Any, always: bool = False) -> None:
-        self.value, self.trace, self.always = value, trace, always
+    def __init__(self, value: Any, trace: Any, always: bool = False, lists: bool = False) -> None:
+        self.value, self.trace, self.always, self.lists = value, trace, always, lists
         trace.made.append(weakref.ref(self))
 
     def __call__(self, *given: Any, **options: Any) -> Any:
+        if self.lists:
+            given = tuple([x.whole() if type(x) is Growing else x for x in given])
         moving = any(map(moves, given)) or any(map(moves, options.values()))
         if self.trace.open and moving is not self.always:
             return computed(self.trace, self.value, given, options, "out" in options)
         return self.value(*given, **options)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.value, name)
+        x = getattr(self.value, name)
+        return Numeric(x, self.trace, lists=True) if is_statistical(x) else x
+
+
+def is_statistical(x: Any) -> bool:
+    """Whether x is Python's module statistics, or a function of it."""
+    return x is statistics or (type(x) is FunctionType and x.__module__ == "statistics")
 
 
 def moves(x: Any) -> bool:

@@ -13,6 +13,7 @@ import io
 import math
 import operator
 import os
+import statistics
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -42,7 +43,7 @@ from rushlight.compiler.guards import (
 )
 from rushlight.compiler.held import PLAIN, grows, items
 from rushlight.compiler.lists import SUMMARIES, Grown
-from rushlight.compiler.numeric import NAMES
+from rushlight.compiler.numeric import NAMES, Numeric, is_statistical
 from rushlight.compiler.objects import (
     attributes,
     classes,
@@ -59,6 +60,10 @@ from rushlight.compiler.said import Printing
 from rushlight.compiler.trace import Trace
 from rushlight.core.tensor import Tensor
 
+# what looks into lists by itself, or at the types of what is in them: nothing can stand for these
+OF_LISTS = frozenset(
+    ["dump", "dumps", "heapify", "heappop", "heappush", "heappushpop", "heapreplace"]
+)
 STATEFUL = ("amp", "distributions", "nn", "optim", "utils", "vision")
 
 
@@ -280,7 +285,8 @@ class Surroundings:
         """Collect from globals."""
         for name in names:
             if name in d:
-                if guarded and (d[name] is math or not isinstance(d[name], ModuleType)):
+                followed = d[name] in (math, statistics) or not isinstance(d[name], ModuleType)
+                if guarded and followed:
                     self.globals.setdefault(id(d), (d, []))[1].append(name)
                 if ("item", id(d), name) not in self.moving:
                     self.visit(d[name], name if guarded else "", Item(d, name))
@@ -318,16 +324,21 @@ class Surroundings:
         for p in self.places:
             if type(p) is Grown and id(p.x) not in self.lists:
                 planted.unseen.append((p.x, [*p.x]))
+        asked = {*self.code.names, *self.code.methods}
         for x, places in self.lists.values():
             for place in places:
                 if place is None:
                     trace.fail("it adds to a list that is not reached by a name alone")
+                elif not asked.isdisjoint(OF_LISTS):
+                    trace.fail("it adds to a list, and calls what only takes real ones")
                 else:
                     planted.grow(place, x)
         trace.handles, trace.asks_truth = self.code.handles, self.code.asks_truth
         for d, names in self.globals.values():
             for name in dict.fromkeys(names):
                 stands = of_math(d[name])
+                if stands is None and is_statistical(d[name]):
+                    stands = Numeric(d[name], trace, lists=True)
                 if stands is not None:
                     planted.add(Item(d, name), stands, lambda value, source, trace: source)
         for d, names in self.code.globals():
@@ -345,7 +356,6 @@ class Surroundings:
         trace.draws.shuffles = "shuffle" in self.code.names | self.code.methods
         for place in () if trace.is_first else self.drawing.values():
             x = place.get()
-            asked = {*self.code.names, *self.code.methods}
             if x is not np or not asked.isdisjoint(["random", "shuffle", *NAMES]):
                 planted.add(place, Drawing(x, trace.draws), lambda value, source, trace: source)
         groups = [g for o in self.optimizers for g in o.param_groups]

@@ -4,6 +4,8 @@ these.
 
 from __future__ import annotations
 
+import fractions
+import heapq
 import statistics
 
 import numpy as np
@@ -24,6 +26,7 @@ FUNCTIONS = {
     "array": lambda x, n: np.array(read(x)).max() + np.std(read(x), ddof=1),
     "exp": lambda x, n: np.exp(x.mean().item()),
     "rounded": lambda x, n: float(np.round(np.sqrt(x.mean().item()), 2)),
+    "statistics": lambda x, n: statistics.mean(read(x)) + statistics.median([n, *read(x)]),
     "clip": lambda x, n: np.clip(x.sum().item(), 0, n),
     "given": lambda x, n: x * np.log(n + 1),
     "returns": lambda x, n: x * rl.from_numpy(np.array([n, 2.0, n * n])).mean().float(),
@@ -42,11 +45,48 @@ def test_what_numpy_computes_of_numbers_is_known_at_each_call(name):
     assert run._compiled.eager is None and run._compiled.traces <= 3
 
 
+def test_statistics_of_lists_that_get_longer():
+    losses = []
+
+    def f(x):
+        losses.append(x.sum().item())
+        return statistics.mean(losses)
+
+    run = rl.compile(f)
+    found = [run(rl.arange(4.0) * k) for k in range(40)]
+    assert found == [3.0 * k for k in range(40)]
+
+
+def test_lists_that_get_longer_are_added_to_others():
+    losses = []
+
+    def f(x):
+        losses.append(x.sum().item())
+        return [0.0] + losses
+
+    run = rl.compile(f)
+    assert [len(run(rl.ones(2))) for _ in range(6)] == [2, 3, 4, 5, 6, 7]
+
+
 def test_code_of_pythons_may_make_a_number_of_the_type_of_another():
-    run = rl.compile(lambda x: statistics.mean([x.sum().item(), x.max().item()]))
+    run = rl.compile(lambda x: fractions.Fraction(x.sum().item()))
     with pytest.warns(UserWarning, match="runs eagerly"):
         found = [run(rl.arange(4.0) * k) for k in range(4)]
-    assert found == [0.0, 4.5, 9.0, 13.5]
+    assert found == [0, 6, 12, 18]
+
+
+def test_lists_that_libraries_look_into_are_real_ones():
+    best = []
+
+    def f(x):
+        heapq.heappush(best, x.sum().item())
+        return x
+
+    run = rl.compile(f)
+    with pytest.warns(UserWarning, match="runs eagerly"):
+        for k in range(6):
+            run(rl.ones(2) * -k)
+    assert heapq.nsmallest(6, best) == [-10.0, -8.0, -6.0, -4.0, -2.0, 0.0]
 
 
 def test_numbers_beside_objects_that_numpy_is_given_are_taken_for_granted():

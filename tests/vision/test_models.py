@@ -338,3 +338,16 @@ def test_preparations_of_segmentation_and_photographs():
     got = models.ResNet18_Weights.DEFAULT.transforms()(photograph)
     assert got.shape == (3, 224, 224)
     assert abs(got[0, 0, 0].item() - (1 - 0.485) / 0.229) < 1e-5
+
+
+def test_names_of_classes():
+    names = models.ResNet50_Weights.DEFAULT.meta["categories"]
+    assert (len(names), names[0], names[207], names[-1]) == (
+        1000,
+        "tench",
+        "golden retriever",
+        "toilet tissue",
+    )
+    seen = models.segmentation.FCN_ResNet50_Weights.DEFAULT.meta["categories"]
+    assert len(seen) == 21 and seen[:2] == ["__background__", "aeroplane"]
+    assert models.VGG16_Weights.IMAGENET1K_FEATURES.meta["categories"] is None

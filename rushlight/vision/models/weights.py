@@ -7,6 +7,7 @@ from __future__ import annotations
 import enum
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rushlight.vision.transforms._presets import ImageClassification, SemanticSegmentation
@@ -41,6 +42,11 @@ SIZES = {  # of the cut and of the resized image, where they are not 224 and 256
     "swin_v2_b": (256, 272), "vit_l_16": (224, 242),
 }  # fmt: skip
 SWAG_SIZES = {"vit_l_16": 512, "vit_h_14": 518}  # tuned as a whole, otherwise 384
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
 BICUBIC = ("swin", "efficientnet_b", "efficientnet_v2_l")
 
 
@@ -63,6 +69,30 @@ class WeightsEnum(enum.Enum):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.{self.name}"
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What is known of the weights: ``categories``, the names of the classes in the order of
+        the outputs (None for features alone).
+
+        Example:
+            >>> from rushlight.vision.models import ResNet50_Weights
+            >>> ResNet50_Weights.DEFAULT.meta["categories"][:2]
+            ['tench', 'goldfish']
+        """
+        names: Any = None
+        if self.name == "COCO_WITH_VOC_LABELS_V1":
+            names = ["__background__", *VOC_CLASSES]
+        elif self.name != "IMAGENET1K_FEATURES":
+            names = imagenet_classes().copy()
+        return {"categories": names}
+
+
+@functools.cache
+def imagenet_classes() -> list[str]:
+    """Names of the thousand classes of ImageNet's challenge of 2012."""
+    path = Path(__file__).parent.parent / "data" / "imagenet-classes.txt"
+    return path.read_text("utf-8").splitlines()
 
 
 @functools.cache

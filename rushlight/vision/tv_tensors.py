@@ -108,7 +108,13 @@ class Mask(TVTensor):
     """Classes of pixels, (..., H, W): never blended."""
 
     # where the arguments of a transform have the way to blend
-    BLEND: dict[str, int] = {"resize": 2, "rotate": 1, "affine": 1, "perspective": 1}  # noqa: RUF012
+    BLEND: dict[str, int] = {  # noqa: RUF012
+        "resize": 2,
+        "rotate": 1,
+        "affine": 1,
+        "perspective": 1,
+        "elastic": 1,
+    }
 
     def changed(self, rule: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         values = list(args)

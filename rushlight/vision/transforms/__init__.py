@@ -49,6 +49,7 @@ from rushlight.vision.transforms.crops import (
 )
 from rushlight.vision.transforms.functional import InterpolationMode
 from rushlight.vision.transforms.geometry import (
+    ElasticTransform,
     RandomAffine,
     RandomErasing,
     RandomHorizontalFlip,
@@ -65,6 +66,7 @@ __all__ = [
     "ColorJitter",
     "Compose",
     "ConvertImageDtype",
+    "ElasticTransform",
     "FiveCrop",
     "GaussianBlur",
     "Grayscale",

@@ -452,6 +452,36 @@ def perspective(
     return _on(img, pil.perspective, tensor.perspective, places, mode, fill)
 
 
+def elastic_transform(
+    img: Any,
+    displacement: Tensor,
+    interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+    fill: Any = None,
+) -> Any:
+    """Moves each pixel on its own.
+
+    Args:
+        img: Pillow image, or tensor (..., C, H, W).
+        displacement: how far, in halves of the image's width and height: ``(1, H, W, 2)``.
+        interpolation: NEAREST or BILINEAR.
+        fill: value of what lay outside; default 0.
+    """
+    if not isinstance(displacement, Tensor):
+        raise TypeError("Argument displacement should be a Tensor")
+    height, width = get_dimensions(img)[1:]
+    if tuple(displacement.shape) != (1, height, width, 2):
+        raise ValueError(
+            f"Argument displacement shape should be {(1, height, width, 2)}, but given "
+            f"{tuple(displacement.shape)}"
+        )
+    mode = interpolation_mode(interpolation).value
+
+    def pil_elastic(image: Any, *args: Any) -> Any:
+        return to_pil_image(tensor.elastic(pil_to_tensor(image), *args), mode=image.mode)
+
+    return _on(img, pil_elastic, tensor.elastic, displacement, mode, fill)
+
+
 def inverse_affine_matrix(
     center: Sequence[float],
     angle: float,

@@ -313,3 +313,65 @@ class RandomPerspective(Module):
 
     def __repr__(self) -> str:
         return f"RandomPerspective(p={self.p})"
+
+
+class ElasticTransform(Module):
+    """Every pixel moved by smooth random numbers, as through water.
+
+    Args:
+        alpha: how far, in pixels: a number, or one for each side.
+        sigma: how smooth, in pixels: a number, or one for each side.
+        interpolation: NEAREST or BILINEAR.
+        fill: value of what lay outside.
+
+    Reference: Simard et al., 2003, "Best practices for convolutional neural networks applied to
+    visual document analysis".
+    """
+
+    def __init__(
+        self,
+        alpha: Any = 50.0,
+        sigma: Any = 5.0,
+        interpolation: F.InterpolationMode = F.InterpolationMode.BILINEAR,
+        fill: Any = 0,
+    ) -> None:
+        super().__init__()
+        self.alpha, self.sigma = both_sides(alpha, "alpha"), both_sides(sigma, "sigma")
+        self.interpolation = F.interpolation_mode(interpolation)
+        self.given_fill = fill
+        self.fill = [float(fill)] if isinstance(fill, int | float) else [float(f) for f in fill]
+
+    @staticmethod
+    def get_params(alpha: list[float], sigma: list[float], size: list[int]) -> Tensor:
+        """How far pixels move, in halves of the sides: ``(1, H, W, 2)``."""
+        moved = []
+        for far, smooth, n in zip(alpha, sigma, size[::-1], strict=True):
+            d = rl.rand(1, 1, *size) * 2 - 1
+            if smooth > 0:
+                kernel = int(8 * smooth + 1) // 2 * 2 + 1
+                d = F.gaussian_blur(d, [kernel, kernel], sigma)
+            moved.append(d * far / n)
+        return rl.cat(moved, 1).permute(0, 2, 3, 1)
+
+    def forward(self, img: Any) -> Any:
+        size = list(F.get_dimensions(img)[1:])
+        displacement = self.get_params(self.alpha, self.sigma, size)
+        return F.elastic_transform(img, displacement, self.interpolation, self.fill)
+
+    def __repr__(self) -> str:
+        return (
+            f"ElasticTransform(alpha={self.alpha}, sigma={self.sigma}, "
+            f"interpolation={self.interpolation}, fill={self.fill})"
+        )
+
+
+def both_sides(value: Any, name: str) -> list[float]:
+    """A number for each side of an image, given as one or two."""
+    if isinstance(value, int | float):
+        return [float(value)] * 2
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{name} should be a sequence of floats, but is {type(value).__name__}")
+    found = [float(v) for v in value]
+    if len(found) not in (1, 2):
+        raise ValueError(f"{name} is a sequence its length should be 2, but has {len(found)}")
+    return found * (3 - len(found))

@@ -188,6 +188,17 @@ def perspective(image: Tensor, coefficients: Sequence[float], mode: str, fill: A
     return _at(image, row, column, mode, fill)
 
 
+def elastic(image: Tensor, displacement: Tensor, mode: str, fill: Any) -> Tensor:
+    """New pixel (x, y) is the old one at (x + dx, y + dy), in halves of the image's sides."""
+    dx, dy = np.moveaxis(displacement.numpy().reshape(*image.shape[-2:], 2), -1, 0)
+    places = []
+    for n, moved, axis in ((image.shape[-2], dy, 1), (image.shape[-1], dx, 0)):
+        at = np.linspace((1 - n) / n, (n - 1) / n, n, dtype=np.float32)
+        grid = (at[:, None] if axis else at) + moved
+        places.append(((grid + 1) * n - 1) / 2)
+    return _at(image, *places, mode, fill)
+
+
 def _at(image: Tensor, row: np.ndarray, column: np.ndarray, mode: str, fill: Any) -> Tensor:
     """New pixels that are old ones at fractional places; outside they are ``fill``."""
     if mode not in ("nearest", "bilinear"):

@@ -45,9 +45,9 @@ from rushlight.vision.transforms.v2.transform import Transform
 
 # fmt: off
 MOVING = [  # boxes and masks go along
-    "CenterCrop", "FiveCrop", "Pad", "RandomAffine", "RandomCrop", "RandomHorizontalFlip",
-    "RandomPerspective", "RandomResizedCrop", "RandomRotation", "RandomVerticalFlip", "Resize",
-    "TenCrop",
+    "CenterCrop", "ElasticTransform", "FiveCrop", "Pad", "RandomAffine", "RandomCrop",
+    "RandomHorizontalFlip", "RandomPerspective", "RandomResizedCrop", "RandomRotation",
+    "RandomVerticalFlip", "Resize", "TenCrop",
 ]
 COLORING = [
     "AugMix", "AutoAugment", "ColorJitter", "ConvertImageDtype", "GaussianBlur", "Grayscale",

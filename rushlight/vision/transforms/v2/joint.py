@@ -63,6 +63,7 @@ SHOWN = {
     "AugMix": "interpolation severity mixture_width chain_depth alpha all_ops",
     "AutoAugment": "interpolation policy",
     "ColorJitter": "brightness contrast saturation hue",
+    "ElasticTransform": "alpha sigma interpolation fill",
     "GaussianBlur": "kernel_size sigma",
     "Normalize": "mean std inplace",
     "Pad": "padding fill padding_mode",
@@ -95,6 +96,8 @@ def _as_shown(transform: Any, name: str) -> Any:
             return [float(value)] if number else [float(v) for v in value]
         case "RandomAffine.degrees" | "RandomAffine.shear" | "GaussianBlur.sigma" if value:
             return [float(v) + 0.0 for v in value]  # no minus before a zero
+        case "ElasticTransform.fill":
+            return transform.given_fill
         case "Pad.padding" | "Normalize.mean" | "Normalize.std":
             return value if number else list(value)
     return value

@@ -20,7 +20,8 @@ from rushlight.tensor_api._common import (
     store_out,
     wrap_dim,
 )
-from rushlight.tensor_api.indexing import as_mask, as_number, spread
+from rushlight.tensor_api.index_keys import as_mask, spread
+from rushlight.tensor_api.indexing import as_number
 from rushlight.tensor_api.selection import gather
 from rushlight.tensor_api.shaping import broadcast_shapes
 

@@ -13,7 +13,7 @@ from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, wrap
 from rushlight.ops import masked
 from rushlight.tensor_api._common import expect_tensor, method, refuse_overlap, store_out
-from rushlight.tensor_api.indexing import places_in
+from rushlight.tensor_api.index_keys import places_in
 from rushlight.tensor_api.joining import stack
 from rushlight.tensor_api.selection import fill_value
 from rushlight.tensor_api.shaping import broadcast_shapes

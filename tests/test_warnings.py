@@ -106,6 +106,8 @@ CALLS = {
     "masks of two types for a layer": lambda t: encoded(t, False, "src_mask"),
     "masks of two types for an encoder": lambda t: encoded(t, True, "mask"),
     "autocast of a GPU": lambda t: t.autocast("cuda"),
+    "autocast to float32": lambda t: t.autocast("cpu", dtype=t.float32),
+    "autocast to integers": lambda t: t.autocast("cpu", dtype=t.int64),
     "autocast of a CPU": lambda t: t.cpu.amp.autocast(),
     "scaler of a CPU": lambda t: t.cpu.amp.GradScaler(),
     "older scaler": lambda t: t.cuda.amp.GradScaler(enabled=False),

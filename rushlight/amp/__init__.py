@@ -22,7 +22,7 @@ class autocast(Mode):
 
     Args:
         device_type: "cpu" or "cuda"; on a machine without a GPU "cuda" changes nothing.
-        dtype: bfloat16 (the default on the CPU) or float16.
+        dtype: bfloat16 (the default on the CPU) or float16; others change nothing, with a warning.
         enabled: whether to change anything.
 
     Example:
@@ -51,12 +51,14 @@ class autocast(Mode):
         if enabled and device_type == "cuda" and not gpu.drivers():
             warn_user("CUDA is not available, so autocast('cuda') changes nothing.")
             enabled = False
-        self.device, self.enabled = device_type, bool(enabled)
         self.dtype = get_autocast_dtype(device_type) if dtype is None else dtype
-        if self.dtype.numpy not in dtypes.HALVES and self.enabled:
-            raise RuntimeError(
-                f"autocast: dtype must be torch.bfloat16 or torch.float16, but is {self.dtype}."
+        if enabled and self.dtype.numpy not in dtypes.HALVES:
+            warn_user(
+                f"In {device_type.upper()} autocast, but the target dtype is not supported. "
+                f"Disabling autocast. It is {self.dtype}; use torch.bfloat16 or torch.float16."
             )
+            enabled = False
+        self.device, self.enabled = device_type, bool(enabled)
         self.previous: list[Any] = []
 
     def __enter__(self) -> autocast:

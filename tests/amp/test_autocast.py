@@ -152,6 +152,15 @@ def test_gradients_have_the_parameters_dtype():
         assert layer.weight.grad.dtype == t.float32
 
 
+@pytest.mark.filterwarnings("ignore:In CPU autocast")
+@pytest.mark.parametrize("name", ["float32", "int64"])
+def test_other_dtypes_change_nothing(name):
+    for t in (torch, rl):
+        with t.autocast("cpu", dtype=getattr(t, name)):
+            assert not t.is_autocast_enabled("cpu")
+            assert (t.from_numpy(SQUARE) @ t.from_numpy(SQUARE)).dtype == t.float32
+
+
 @pytest.mark.parametrize("lib", [torch, rl], ids=["torch", "rushlight"])
 def test_blocks_that_a_program_opens_by_itself_are_counted(lib):
     assert [lib.autocast_increment_nesting(), lib.autocast_increment_nesting()] == [1, 2]

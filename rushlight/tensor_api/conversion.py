@@ -12,7 +12,6 @@ from rushlight.core.device_array import driver_of
 from rushlight.core.meta import MetaArray
 from rushlight.core.op import lone
 from rushlight.core.refusals import TITLES
-from rushlight.core.size import Size
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, no_tensor, written
 from rushlight.core.window import Window
@@ -20,7 +19,7 @@ from rushlight.errors import NotSupportedError
 from rushlight.ops.copy import Cast, Clone, Copy, Fill, fill
 from rushlight.ops.device import moved as to_place
 from rushlight.ops.meta import NO_DATA, ToMeta
-from rushlight.tensor_api._common import is_tensor, method, methods, numpy_dtype, warn_once
+from rushlight.tensor_api._common import is_tensor, method, numpy_dtype, warn_once
 
 __all__ = [
     "can_cast",
@@ -310,20 +309,3 @@ def result_type(
     if any([isinstance(v, np.ndarray) for v in given]):
         raise no_tensor("result_type", *given)
     return PUBLIC[dtypes.result_type([t._array if isinstance(t, Tensor) else t for t in given])]
-
-
-def _new(self: Tensor, *args: Any, **options: Any) -> Tensor:
-    """A tensor of this dtype, of given sizes or with given data."""
-    if not args or isinstance(args[0], (int, Size)):
-        return self.new_empty(*(args or (0,)), **options)  # type: ignore[no-any-return]
-    if isinstance(args[0], float):
-        raise TypeError(
-            f"new(): data must be a sequence, got the number {args[0]}; see new_tensor."
-        )
-    if isinstance(args[0], Tensor):
-        place = options.get("device") or self.device
-        return args[0].detach().to(place, self.dtype, copy=True)  # type: ignore[no-any-return]
-    return self.new_tensor(args[0], **options)  # type: ignore[no-any-return]
-
-
-methods(new=_new)

@@ -435,7 +435,9 @@ def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
 
 def _new(make: Any) -> Any:
     def new(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
-        options.pop("layout", None), options.pop("pin_memory", None)
+        options.pop("pin_memory", None)
+        if self._array.__class__ is SparseArray:
+            options.setdefault("layout", self.layout)
         if isinstance(self._array, Window) or devices.current.chosen is not None:
             options["device"] = options.get("device") or self.device
         if "size" in options:

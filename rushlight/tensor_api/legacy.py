@@ -13,10 +13,12 @@ from rushlight.core import threads
 from rushlight.core.autograd import known_as
 from rushlight.core.device_array import send
 from rushlight.core.meta import without_memory
+from rushlight.core.size import Size
 from rushlight.core.tensor import Tensor, constant, expect_tensors, instance, wrap
 from rushlight.tensor_api._common import (
     check_factory,
     finish,
+    methods,
     numpy_dtype,
     once,
     shape_of,
@@ -25,6 +27,7 @@ from rushlight.tensor_api._common import (
 )
 from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.from_data import array_from, from_numpy, traced_tensor
+from rushlight.tensor_api.layouts import sparse_coo_tensor
 from rushlight.tensor_api.resizing import set_
 
 __all__ = [
@@ -105,6 +108,37 @@ def _new_tensor(
     if place is not None:
         array = without_memory(array) if place is devices.META else send(array, place)
     return instance(cls, array)  # type: ignore[no-any-return]
+
+
+def _new(self: Tensor, *args: Any, **options: Any) -> Tensor:
+    """A tensor of this dtype, of given sizes or with given data; of a sparse tensor another one,
+    of sizes or of indices, values and, if told, the size.
+    """
+    if self.is_sparse and args and not isinstance(args[0], (int, Size)):
+        if len(args) == 1 or not isinstance(args[0], Tensor):
+            raise TypeError(
+                "new() of a sparse tensor takes sizes, or indices and values, but got "
+                f"{', '.join(type(a).__name__ for a in args)}; see torch.sparse_coo_tensor."
+            )
+        return sparse_coo_tensor(*args, **options)
+    if not args or isinstance(args[0], (int, Size)):
+        return self.new_empty(*(args or (0,)), **options)  # type: ignore[no-any-return]
+    if isinstance(args[0], float):
+        raise TypeError(
+            f"new(): data must be a sequence, got the number {args[0]}; see new_tensor."
+        )
+    if isinstance(args[0], Tensor):
+        if len(args) > 1:
+            raise TypeError(
+                f"new(): expected one tensor, but got {len(args)}; indices and values make a "
+                "sparse tensor: see torch.sparse_coo_tensor."
+            )
+        place = options.get("device") or self.device
+        return args[0].detach().to(place, self.dtype, copy=True)  # type: ignore[no-any-return]
+    return self.new_tensor(args[0], **options)  # type: ignore[no-any-return]
+
+
+methods(new=_new)
 
 
 class _TypeMeta(type):

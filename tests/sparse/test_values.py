@@ -313,3 +313,23 @@ def test_factories_make_tensors_without_entries(name):
         with pytest.raises(RuntimeError):
             lib.ones(2, layout=lib.sparse_coo)
     assert found[0] == found[1]
+
+
+def test_new_tensors_like_a_sparse_one():
+    """Sparse optimizers make their steps by ``grad.new(grad._indices(), values, grad.size())``."""
+    found = []
+    for lib in (rushlight, torch):
+        s = operands(lib).s
+        values = s._values() * 2
+        new = s.new(s._indices(), values, s.size())
+        found.append(
+            [new, s.new(s._indices(), values.float()), s.new(), s.new(2, 3), s.new(s.size())]
+            + [s.new_zeros(2, 3), s.new_empty((4,))]
+        )
+        found[-1].append(new.coalesce() + s)
+        for wrong in ((s,), (values,), ([1, 2], [3.0, 4.0])):
+            with pytest.raises(TypeError):
+                s.new(*wrong)
+        with pytest.raises(TypeError):
+            values.new(s._indices(), values)
+    same(*found)

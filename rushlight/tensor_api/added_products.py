@@ -46,8 +46,26 @@ def _at_once(
     return wrap(product)
 
 
+def _wide(input: Tensor, a: Tensor, b: Tensor, out_dtype: Any = None) -> tuple[Any, ...]:
+    """The three, and None; halves on the CPU in float32, and the dtype that the result is rounded
+    to, so that it is rounded once. A GPU is slow without halves: there the product is rounded, too.
+    """
+    if input._array.dtype not in dtypes.HALVES or out_dtype is not None:
+        return input, a, b, None
+    d = input.dtype
+    if not d == a.dtype == b.dtype or input.is_cuda:
+        return input, a, b, None
+    return input.float(), a.float(), b.float(), d
+
+
 def _mixed(
-    name: str, input: Tensor, product: Tensor, beta: Any, alpha: Any, out: Tensor | None
+    name: str,
+    input: Tensor,
+    product: Tensor,
+    beta: Any,
+    alpha: Any,
+    out: Tensor | None,
+    rounded: Any = None,
 ) -> Tensor:
     if input._array.dtype != product._array.dtype:
         a, b = dtypes.of[input._array.dtype].name, dtypes.of[product._array.dtype].name
@@ -75,6 +93,8 @@ def _mixed(
         if input._array.shape != product._array.shape:
             expanded_shape(product._array.shape, input._array.shape)  # refuses what does not fit
         result = (input if beta == 1 else input * beta) + scaled
+    if rounded is not None:
+        result = result.to(rounded)
     return _store(out, known_as(f"{name.title()}Backward0", result))
 
 
@@ -105,7 +125,8 @@ def addmm(
     result = _at_once(2, input, mat1, mat2, out_dtype, beta, alpha)
     if result is not None:
         return _store(out, result)
-    return _mixed("addmm", input, mm(mat1, mat2, out_dtype), beta, alpha, out)
+    input, mat1, mat2, half = _wide(input, mat1, mat2, out_dtype)
+    return _mixed("addmm", input, mm(mat1, mat2, out_dtype), beta, alpha, out, half)
 
 
 @method
@@ -127,7 +148,8 @@ def addmv(
         >>> torch.addmv(torch.ones(2), torch.eye(2), torch.tensor([3.0, 4.0]))
         tensor([4., 5.])
     """
-    return _mixed("addmv", input, mv(mat, vec), beta, alpha, out)
+    input, mat, vec, half = _wide(input, mat, vec)
+    return _mixed("addmv", input, mv(mat, vec), beta, alpha, out, half)
 
 
 @method
@@ -179,7 +201,8 @@ def baddbmm(
     result = _at_once(3, input, batch1, batch2, out_dtype, beta, alpha)
     if result is not None:
         return _store(out, result)
-    return _mixed("baddbmm", input, bmm(batch1, batch2, out_dtype), beta, alpha, out)
+    input, batch1, batch2, half = _wide(input, batch1, batch2, out_dtype)
+    return _mixed("baddbmm", input, bmm(batch1, batch2, out_dtype), beta, alpha, out, half)
 
 
 @method
@@ -201,7 +224,9 @@ def addbmm(
         >>> torch.addbmm(torch.zeros(1, 1), torch.ones(3, 1, 2), torch.ones(3, 2, 1))
         tensor([[6.]])
     """
-    return _mixed("addbmm", input, bmm(batch1, batch2).sum(0, dtype=batch1.dtype), beta, alpha, out)
+    input, batch1, batch2, half = _wide(input, batch1, batch2)
+    product = bmm(batch1, batch2).sum(0, dtype=batch1.dtype)
+    return _mixed("addbmm", input, product, beta, alpha, out, half)
 
 
 def _in_place(function: Any, grows: bool = False) -> Any:

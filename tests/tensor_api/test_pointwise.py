@@ -281,6 +281,35 @@ OLDER = {
 }  # fmt: skip
 
 
+ADDED = {
+    "addmm": lambda t, a, x, y, v: t.addmm(a, x, y, beta=-2.3, alpha=1.7),
+    "addmm of a row": lambda t, a, x, y, v: t.addmm(v, x, y),
+    "addmv": lambda t, a, x, y, v: t.addmv(v, x, v),
+    "baddbmm": lambda t, a, x, y, v: t.baddbmm(a, x[None], y[None], beta=-2.3, alpha=1.7),
+    "addbmm": lambda t, a, x, y, v: t.addbmm(a, x[None], y[None], beta=0.5),
+}
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", ADDED)
+def test_added_products_of_halves_are_rounded_once(name, dtype):
+    """Newton's iterations for orthogonal matrices are sums that nearly cancel."""
+    draw = np.random.default_rng(0).standard_normal
+    arrays = [draw((8, 8)), draw((8, 8)), draw((8, 8)), draw(8)]
+    found = []
+    for t in (torch, rl):
+        leaves = [t.tensor(a).to(getattr(t, dtype)).requires_grad_() for a in arrays]
+        out = ADDED[name](t, *leaves)
+        grads = t.autograd.grad(out.float().sum(), leaves, allow_unused=True)
+        found.append([out.tolist(), *[None if g is None else g.float().numpy() for g in grads]])
+    exact = ADDED[name](rl, *[x.detach().float() for x in leaves]).to(getattr(rl, dtype))
+    assert found[0][0] == found[1][0] == exact.tolist()
+    for a, b in zip(found[0][1:], found[1][1:], strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            np.testing.assert_allclose(a, b, rtol=2e-2, atol=2e-2)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", OLDER)
 def test_numbers_before_the_tensors(name):

@@ -81,6 +81,15 @@ def suggested(x: Any) -> memory_format | None:
     return channels_last if n == 4 else channels_last_3d
 
 
+def empty(shape: tuple[int, ...], dtype: Any, like: Any) -> Any:
+    """New memory for an array, whose channels are last in it if those of array ``like`` are."""
+    wanted, n = suggested(like), len(shape)
+    if wanted is None:
+        return np.empty(shape, dtype)
+    inner = np.empty([shape[d] for d in channels_order(like, wanted)], dtype)
+    return inner.transpose(0, n - 1, *range(1, n - 1))
+
+
 def expanded(x: Any) -> bool:
     """Whether several elements share a place. A stride of 0 over a dim of size 1 means nothing."""
     if 0 not in x.strides:

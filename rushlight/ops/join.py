@@ -8,10 +8,19 @@ from rushlight import formats
 from rushlight.core.op import Op, packed
 
 
+def shared_format(arrays: Any) -> formats.memory_format | None:
+    """The channels-last format of all arrays; None where they have no such, or not the same."""
+    wanted = formats.suggested(arrays[0])
+    return wanted if all([formats.suggested(x) is wanted for x in arrays]) else None
+
+
 def concatenated(xp: Any, arrays: Any, dim: int) -> Any:
-    """What Cat makes of arrays."""
-    out = xp.concatenate(arrays, dim)  # several transposed ones would stay so
-    return out if out.flags.c_contiguous else packed(out)
+    """What Cat makes of arrays: images with their channels last in memory stay so."""
+    out = xp.concatenate(arrays, dim)
+    if out.flags.c_contiguous:
+        return out
+    wanted = shared_format(arrays)
+    return out if wanted and formats.is_in(out, wanted) else packed(out)  # transposed ones
 
 
 SEVERAL = 5  # tensors: fewer are copied one by one
@@ -51,11 +60,11 @@ def stacked(xp: Any, arrays: Any, dim: int) -> Any:
         return out
     if dim < len(shape):
         joined = xp.concatenate(arrays, dim)
-        wanted = formats.suggested(arrays[0])
-        if wanted and all([formats.suggested(x) is wanted for x in arrays]):
-            joined = formats.copy_in(joined, wanted)
-        elif not joined.flags.c_contiguous:
+        wanted = shared_format(arrays)
+        if wanted is None:
             joined = packed(joined)
+        elif not formats.is_in(joined, wanted):
+            joined = formats.copy_in(joined, wanted)
         return joined.reshape(*shape[:dim], len(arrays), *shape[dim:])
     return packed(xp.concatenate([x[..., None] for x in arrays], dim))
 

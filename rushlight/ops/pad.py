@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import formats
 from rushlight.core.op import Op
 
 
@@ -29,7 +30,11 @@ class ConstantPad(Op):
 
     def eager(self, xp, input, *, pads, value):
         shape, target, source = layout(input.shape, pads)
-        out = np.zeros(shape, input.dtype) if value == 0 else np.full(shape, value, input.dtype)
+        if input.flags.c_contiguous and value == 0:
+            out = np.zeros(shape, input.dtype)  # which costs less
+        else:
+            out = formats.empty(shape, input.dtype, input)
+            out.fill(value)
         out[target] = input if source is None else input[source]
         return out
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import formats
 from rushlight.core.device_array import constant_on
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.op import Op, packed
@@ -40,7 +41,7 @@ class Roll(Op):
     def eager(self, xp, input, *, shifts, dims):
         if len(dims) == 1:
             n, lead = input.shape[dims[0]], (FORWARD,) * dims[0]
-            at, out = shifts[0] % n if n else 0, np.empty(input.shape, input.dtype)
+            at, out = shifts[0] % n if n else 0, formats.empty(input.shape, input.dtype, input)
             out[(*lead, slice(at, None))] = input[(*lead, slice(0, n - at))]
             out[(*lead, slice(0, at))] = input[(*lead, slice(n - at, None))]
             return out
@@ -52,7 +53,7 @@ class Roll(Op):
             at = total.get(dim, 0) % n if n else 0
             whole = (slice(at, None), slice(0, n - at))
             parts.append([whole, (slice(0, at), slice(n - at, None))] if at else [whole])
-        out = np.empty(input.shape, input.dtype)
+        out = formats.empty(input.shape, input.dtype, input)
         for places in itertools.product(*parts):
             to, start = zip(*places, strict=True) if places else ((), ())
             out[to] = input[start]

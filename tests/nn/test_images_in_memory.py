@@ -2,10 +2,15 @@
 in that order, so that the numbers depend on it.
 """
 
+import numpy as np
 import pytest
 import torch
 
 import rushlight as rl
+from rushlight import formats
+from rushlight.ops import join
+from rushlight.ops.pad import ConstantPad
+from rushlight.ops.shaping import Roll
 
 
 def images(t, *shape):
@@ -93,6 +98,20 @@ def test_volumes():
 def test_contiguous_images_stay_so():
     for shape in ((2, 1, 5, 5), (2, 3, 5, 5), (2, 3, 5, 1), (1, 3, 5, 5)):
         assert rl.nn.Conv2d(shape[1], 6, 1)(rl.ones(shape)).is_contiguous()
+
+
+def test_results_are_made_in_that_order():
+    x = images(rl, 2, 4, 6, 6)._array
+    for made in (
+        join.concatenated(np, [x, x], 1),
+        join.stacked(np, [x, x], 1)[:, 0],
+        ConstantPad.instance.eager(np, x, pads=((0, 0), (0, 1), (2, 0), (-1, 0)), value=1),
+        Roll.instance.eager(np, x, shifts=(1,), dims=(2,)),
+        Roll.instance.eager(np, x, shifts=(1, 2), dims=(1, 3)),
+    ):
+        assert formats.suggested(made) is formats.channels_last
+    turned = x.transpose(0, 3, 2, 1)  # another order is not kept
+    assert join.concatenated(np, [turned, turned], 1).flags.c_contiguous
 
 
 def test_captured():

@@ -285,8 +285,8 @@ class Surroundings:
         """Collect from globals."""
         for name in names:
             if name in d:
-                followed = d[name] in (math, statistics) or not isinstance(d[name], ModuleType)
-                if guarded and followed:
+                apart = isinstance(d[name], ModuleType) and d[name] not in (math, statistics)
+                if guarded and not apart:
                     self.globals.setdefault(id(d), (d, []))[1].append(name)
                 if ("item", id(d), name) not in self.moving:
                     self.visit(d[name], name if guarded else "", Item(d, name))

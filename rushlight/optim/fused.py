@@ -6,11 +6,14 @@ later steps run the programs. A program holds what the trace took for granted: t
 but for the learning rate, which parameters have gradients, and which tensors their state is. When
 any of it is another, the step is made by the update rule as before, and the next one traced again,
 a few times at most. Rules that add elements up are traced as soon as there is state, and the traced
-step is made again by its program.
+step is made again by its program. Groups of few elements are traced once they made many steps:
+programs leave what rules leave, to the bit. A step like the last one is entered directly, see
+entered.py.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from numpy import ndarray
@@ -28,10 +31,14 @@ if TYPE_CHECKING:
     from rushlight.optim.optimizer import Optimizer
 
 LEAST = 1 << 17  # elements of a group on the CPU: with fewer, a program takes long to pay
+SOON = 128  # steps of such a group before it gets one
+LATE = 1 << 16  # updates of parameters before that, while there is no compiler, which takes longer
 TOGETHER = 32  # parameters of a program
 MOST = 8  # times that a group is traced
+WAY, MOST_VAIN = 4, 32  # steps that make up for finding a way, and that no way makes up for
 PLAIN = (int, float, bool, str, type(None), tuple)
 ARRAYS = (ndarray, DeviceArray)
+NONE: dict[int, Any] = {}
 
 
 class Part:
@@ -48,7 +55,10 @@ class Part:
         from rushlight.compiler.surroundings import with_options
         from rushlight.compiler.trace import Trace
 
+        self.params = params
         self.states = [(p, optimizer.state.get(p)) for p in params]
+        self.way: Any = None  # into the program, see entered.py; False: there is none
+        self.vain = 0  # steps that ways have to make up for
         before = self.names()
         gradients = {id(p._grad): p for p in params}
         trace = Trace([], keeps=optimizer._adds_up)
@@ -96,12 +106,23 @@ class Part:
         )  # a program writes in rows
         self.state_names = self.names()
 
-    def fetch(self, optimizer: Optimizer) -> bool:
-        """Collect the inputs of this step; False where something is not as it was traced."""
-        states = optimizer.state
+    def is_kept(self, states: Any) -> bool:
+        """Whether an optimizer's state is the same tensors as before."""
         if any([states.get(p) is not s for p, s in self.states]):
             return False
-        if self.names() != self.state_names or not all([c() == out for c, out in self.watch]):
+        return self.names() == self.state_names
+
+    def enter(self, optimizer: Optimizer) -> bool:
+        """Make a step if it is like the last one; False: nothing was done."""
+        if not self.way or not self.way.take(optimizer.state):
+            return False
+        if self.vain:
+            self.vain -= 1
+        return True
+
+    def fetch(self, optimizer: Optimizer) -> bool:
+        """Collect the inputs of this step; False where something is not as it was traced."""
+        if not self.is_kept(optimizer.state) or not all([c() == out for c, out in self.watch]):
             return False
         self.inputs: list[Any] = []
         for k, (kind, source) in enumerate(self.sources):
@@ -124,6 +145,20 @@ class Part:
             written(self.sources[k][1])
         self.inputs = []
 
+    def arm(self, plan: Plan, optimizer: Optimizer, group: dict[str, Any]) -> None:
+        """Let steps like the one just made be entered directly, if they can."""
+        if self.way is False or not hasattr(self.program, "entry"):
+            return
+        from rushlight.optim.entered import Way
+
+        self.vain += WAY
+        try:
+            if self.vain > MOST_VAIN:
+                raise ValueError("steps are mostly unlike the last one")
+            self.way = Way(self, plan, group, optimizer.state)
+        except ValueError:
+            self.way = False
+
 
 class Plan:
     """The programs of a group of parameters."""
@@ -133,8 +168,7 @@ class Plan:
         self.rest: list[Tensor] = []  # updated by the rule
         self.calls = self.traces = 0
         on_cpu = [p._array for p in group["params"] if p._array.__class__ is ndarray]
-        if sum([a.size for a in on_cpu]) < LEAST and len(on_cpu) == len(group["params"]):
-            self.parts = None
+        self.small = sum([a.size for a in on_cpu]) < LEAST and len(on_cpu) == len(group["params"])
 
     def key(self, group: dict[str, Any]) -> Any:
         """What the programs take for granted of a group."""
@@ -144,6 +178,12 @@ class Plan:
     def step(self, optimizer: Optimizer, group: dict[str, Any]) -> bool:
         """Make a step; False: nothing was done."""
         self.calls += 1
+        if self.parts and not run_state.busy and self.parts[0].enter(optimizer):
+            for part in self.parts[1:]:
+                self.make(part, optimizer, group)
+            if self.rest:
+                optimizer._update_params(group, self.rest, False)
+            return True
         if self.parts is None or type(group.get("lr")) is not float:
             return False
         if not self.is_ready(optimizer, group):
@@ -153,15 +193,32 @@ class Plan:
         if self.key(group) == self.made_for and all([p.fetch(optimizer) for p in self.parts]):
             for part in self.parts:
                 part.run()
+                part.arm(self, optimizer, group)
             optimizer._update_params(group, self.rest, False)
             return True
         self.parts = [] if self.traces < MOST else None
+        if self.small:
+            self.calls = 0
         return False
+
+    def make(self, part: Part, optimizer: Optimizer, group: dict[str, Any]) -> None:
+        """Update the parameters of a part, when those of the first one were."""
+        if part.enter(optimizer):
+            return
+        if part.fetch(optimizer):
+            part.run()
+            part.arm(self, optimizer, group)
+        else:
+            optimizer._update_params(group, part.params, False)
 
     def is_ready(self, optimizer: Optimizer, group: dict[str, Any]) -> bool:
         """Whether this step may be traced: from the second on, or, where programs have bits of
         their own, once there is state, so that a run that was resumed has them at once.
         """
+        if self.parts:
+            return True
+        if self.small and (optimizer._adds_up or not pays(self.calls, len(group["params"]))):
+            return False
         if not optimizer._adds_up:
             return self.calls > 1
         return all([optimizer.state.get(p) for p in group["params"] if p._grad is not None])
@@ -192,18 +249,24 @@ class Plan:
         return True
 
 
+def pays(steps: int, params: int) -> bool:
+    """Whether a small group made so many steps that a program pays if as many follow."""
+    return steps > SOON if "llvmlite" in sys.modules else steps * params > LATE
+
+
 def update(optimizer: Optimizer, group: dict[str, Any]) -> bool:
     """Update a group's parameters by compiled programs; False: there are none, nothing was done."""
+    plan = optimizer.__dict__.get("_plans", NONE).get(id(group))
+    if plan is not None and kernels.on and not run_state.busy:
+        return bool(plan.step(optimizer, group))
     if modes.trace is not None and modes.trace.is_first and is_own(type(optimizer).__module__):
         return traced(optimizer, group)
     busy = run_state.busy > (modes.profiler is not None)  # with more than a profiler
     if not kernels.on or busy or not is_own(type(optimizer).__module__):
         return False
-    plans = optimizer.__dict__.setdefault("_plans", {})
-    plan = plans.get(id(group))
     if plan is None:
-        plan = plans[id(group)] = Plan(group)
-    return plan.step(optimizer, group)
+        plan = optimizer.__dict__.setdefault("_plans", {})[id(group)] = Plan(group)
+    return bool(plan.step(optimizer, group))
 
 
 def traced(optimizer: Optimizer, group: dict[str, Any]) -> bool:

@@ -24,6 +24,7 @@ KINDS = (
     "_optimizer_load_state_dict_pre_hooks",
     "_optimizer_load_state_dict_post_hooks",
 )
+BEFORE, AFTER = KINDS[:2]
 
 
 NONE: Hooks = OrderedDict()
@@ -55,7 +56,8 @@ def hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     def run(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._stepping = self._opt_called = True
         try:
-            before, after = self._tables_of_steps()[:2]
+            own = self.__dict__  # an optimizer around another one may have skipped our __init__
+            before, after = own.get(BEFORE, NONE), own.get(AFTER, NONE)
             if not (before or after or _global_before_step or _global_after_step):
                 return step(self, *args, **kwargs)
             for hook in itertools.chain(_global_before_step.values(), before.values()):
@@ -89,8 +91,7 @@ class HookedMixin:
 
     def _tables_of_steps(self) -> list[Hooks]:
         """Hooks around steps, of this optimizer and of all."""
-        # an optimizer around another one may have skipped our __init__
-        own = [self.__dict__.get(kind, NONE) for kind in KINDS[:2]]
+        own = [self.__dict__.get(kind, NONE) for kind in (BEFORE, AFTER)]
         return [*own, _global_before_step, _global_after_step]
 
     profile_hook_step = staticmethod(hooked)

@@ -17,7 +17,7 @@ from numpy import ndarray
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.sparse import SparseArray
-from rushlight.core.state import enable_grad, modes, set_grad_enabled
+from rushlight.core.state import enable_grad, modes
 from rushlight.core.state import state as run_state
 from rushlight.core.tensor import Tensor, bump, counted_once, wrap
 from rushlight.dtypes import FLOATS
@@ -141,14 +141,17 @@ class Optimizer(HookedMixin):
             What ``closure`` returned.
         """
         differentiable = self.defaults.get("differentiable", False)
-        with set_grad_enabled(differentiable):
-            loss = None
+        loss, recorded = None, modes.grad
+        modes.grad = differentiable
+        try:
             if closure is not None:
                 with enable_grad():
                     loss = closure()
             for group in self.param_groups:
                 if differentiable or not fused.update(self, group):
                     self._update_params(group, group["params"], differentiable)
+        finally:
+            modes.grad = recorded
         return loss
 
     def _update_params(

@@ -214,4 +214,16 @@ def test_who_is_left_to_the_rule(monkeypatch):
     ours = Setting(MAKERS["Adam"])
     for k in range(4):
         ours.step(k)
-    assert [plan.parts for plan in ours.plans()] == [None]
+    assert [plan.parts for plan in ours.plans()] == [[]]
+    assert [plan.traces for plan in ours.plans()] == [0]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_small_groups_have_programs_after_many_steps(name, monkeypatch):
+    monkeypatch.setattr(fused, "LEAST", 10**6)
+    monkeypatch.setattr(fused, "SOON", 5)
+    monkeypatch.setattr(fused, "LATE", 5 * 3)
+    seen = []
+    (plan,) = both(MAKERS[name], lambda setting, k: seen.append(k), 14, rl.float32).plans()
+    assert plan.parts
+    assert plan.traces == 1

@@ -94,7 +94,10 @@ def specs_of(inputs: Sequence[Any]) -> tuple[Any, ...]:
 
 def any_edge(edges: tuple[Any, ...]) -> bool:
     """Whether a gradient goes anywhere."""
-    return any([e is not None for e in edges])
+    for e in edges:  # noqa: SIM110  see edges_of
+        if e is not None:
+            return True
+    return False
 
 
 def save(n: Node, kept: tuple[int, ...], inputs: Sequence[Any], outs: Sequence[Tensor]) -> None:
@@ -194,7 +197,9 @@ def record_unary(op: Any, a: Tensor, t: Tensor, params: dict[str, Any] | None = 
         n.specs = ((x.shape, x.dtype),)
 
 
-def record_binary(op: Any, a: Tensor, b: Any, t: Tensor) -> None:
+def record_binary(
+    op: Any, a: Tensor, b: Any, t: Tensor, params: dict[str, Any] | None = None
+) -> None:
     """``record`` for two inputs, the second of which may be a number."""
     if not (a._tracked and a._link is None) and idle(a) and (b.__class__ in NUMBERS or idle(b)):
         return
@@ -209,7 +214,7 @@ def record_binary(op: Any, a: Tensor, b: Any, t: Tensor) -> None:
         keep_a, keep_b, keep_out, specs = op.keep_first
     else:
         keep_a, keep_b, keep_out, specs = op.keep_second if ea is None else op.keep_both
-    n = t._node = new_node(op, (ea, eb))
+    n = t._node = new_node(op, (ea, eb), params)
     t._tracked = True
     if keep_a or keep_b or keep_out:
         n.saved = (a if keep_a else None, b if keep_b else None, t._array if keep_out else None)

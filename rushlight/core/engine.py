@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from rushlight.core.history import clone_in_order
 from rushlight.core.meta import MetaArray
 from rushlight.core.node import GradientEdge, Node, Output, by_seq, required
 from rushlight.core.sparse import SparseArray
-from rushlight.core.state import GradMode, modes, state
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, edge, layout_dense, wrap
 from rushlight.errors import DTypeError, GraphError, ShapeError, warn_user
 
@@ -38,21 +39,24 @@ def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
 class Walk:
     """A backward pass: the positions that it comes to. ``modes.walk`` is the current one."""
 
-    __slots__ = ("order", "leaves", "needed", "outer", "asked", "callbacks")
+    __slots__ = ("order", "leaves", "needed", "recorded", "outer", "asked", "callbacks")
 
-    def __init__(self, order: list[Node], leaves: dict[Any, int], needed: Any) -> None:
-        self.order, self.leaves = order, leaves
+    def __init__(
+        self, order: list[Node], leaves: dict[Any, int], needed: Any, recorded: bool
+    ) -> None:
+        self.order, self.leaves, self.recorded = order, leaves, recorded
         self.needed = needed  # None, or those on the way to the positions that are asked for
         self.callbacks: list[Any] = []  # to be called at the end
 
     def __enter__(self) -> None:
-        self.outer, modes.walk = modes.walk, self
+        self.outer = modes.walk, modes.grad
+        modes.walk, modes.grad = self, self.recorded
         if state.asking:  # rules are no calls of the user's
             self.asked = modes.asks_arguments, modes.function_modes
             modes.asks_arguments, modes.function_modes = False, ()
 
     def __exit__(self, *exc: object) -> None:
-        modes.walk = self.outer
+        modes.walk, modes.grad = self.outer
         if hasattr(self, "asked"):
             modes.asks_arguments, modes.function_modes = self.asked
 
@@ -107,8 +111,8 @@ def run_backward(
         if leaf._wants_grad:
             accumulate_into(leaf, g, own, create_graph)
 
-    walk = Walk(order, leaves, needed)
-    with GradMode(create_graph), walk:
+    walk = Walk(order, leaves, needed, create_graph)
+    with walk:
         for r, g in zip(roots, grads, strict=True):
             sofar = pending.get(r)
             pending[r] = g if sofar is None else sofar + g
@@ -143,6 +147,7 @@ def run_backward(
                 out = node.backward(g, needed)
             if not retain_graph and (g is not None or needed is None):
                 node.saved = None
+            repeated: Any = None  # results that are several inputs' gradients, once someone asks
             for i, e in enumerate(node.edges):
                 r = out[i]
                 if isinstance(e, Node):
@@ -159,19 +164,21 @@ def run_backward(
                         del pending[e]
                         finish(e, sofar if r is None else sofar + r, False)
                     elif r is not None:
-                        finish(e, r, r is not g and unshared(r, out))
+                        if repeated is None:
+                            repeated = several(out)
+                        own = r is not g and r._link is None and r._array.base is None
+                        finish(e, r, own and id(r) not in repeated)
     for call in walk.callbacks:
         call()
     return captured
 
 
-def unshared(r: Any, out: Sequence[Any]) -> bool:
-    """Whether a rule's result r owns its memory, and is not also the gradient of another input."""
-    return (
-        r._array.base is None
-        and r._link is None
-        and (len(out) == 1 or sum([r is other for other in out]) == 1)
-    )
+def several(out: Sequence[Any]) -> Container[int]:
+    """Which of a rule's results stand for the gradients of more than one input, by identity."""
+    if len(out) < 2:
+        return ()
+    ids = [*map(id, out)]
+    return () if len({*ids}) == len(ids) else {k for k, n in Counter(ids).items() if n > 1}
 
 
 def run_special(node: Node, g: Any, needed: Any) -> list[Any]:
@@ -398,6 +405,8 @@ def initial_gradient(t: Tensor, g: Any) -> Tensor:
             )
         if x.__class__ is MetaArray:
             return wrap(MetaArray(x.shape, x.dtype))
+        if x.__class__ is ndarray and not (x.ndim or state.busy):
+            return wrap(array(1, x.dtype))
         return required.ones(x.shape, x.dtype, t)
     if not isinstance(g, Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy import asarray, ndarray
 
 from rushlight.core.autocast import autocast_inputs
-from rushlight.core.autograd import record, record_unary
+from rushlight.core.autograd import record, record_binary, record_unary
 from rushlight.core.device_array import DeviceArray
 from rushlight.core.inplace import has_self_overlap, write
 from rushlight.core.meta import MetaArray
@@ -23,7 +23,7 @@ from rushlight.core.native import LEAST, kernels
 from rushlight.core.refusals import check_store, explain, no_array
 from rushlight.core.sparse import SparseArray, SparseOperand, rules
 from rushlight.core.state import modes, state
-from rushlight.core.tensor import UNSHARED, Tensor, blank, needs_grad, wrap, written
+from rushlight.core.tensor import UNSHARED, Tensor, blank, wrap, written
 from rushlight.dtypes import DIFFERENTIABLE
 from rushlight.errors import NotSupportedError
 
@@ -217,6 +217,7 @@ class Op:
             return make_single(self)
         op, forward, eager, differentiable = self, self.forward, self.eager, self.differentiable
         plain, compiled = type(self).forward is Op.forward, self.compiled
+        pair = len(self.names) == 2 and not (self.variadic or self.fits)
 
         def bind(*inputs: Any, **params: Any) -> Any:
             if state.busy:
@@ -225,8 +226,7 @@ class Op:
             for t in inputs:
                 if isinstance(t, Tensor):
                     arrays.append(t._array)
-                    if t._tracked and not tracked:
-                        tracked = needs_grad(t)
+                    tracked = tracked or t._tracked
                 else:
                     arrays.append(no_array(op, t))
             if arrays and arrays[0].__class__ is DeviceArray and not op.anywhere:
@@ -242,14 +242,19 @@ class Op:
                 explain(error, op, arrays)
                 raise
             if out.__class__ is not ndarray:
-                return finished(op, inputs, out, params, tracked)
+                if not isinstance(out, np.generic):
+                    return finished(op, inputs, out, params, tracked)
+                out = asarray(out)
             t = blank()  # see Note [Written out]
             t._array = out
             t._tracked = t._wants_grad = False
             t._node = t._link = t._grad = None
             t._counter = UNSHARED
             if tracked and differentiable and modes.grad and out.dtype in DIFFERENTIABLE:
-                record(op, inputs, t, params)
+                if pair and isinstance(inputs[0], Tensor) and isinstance(inputs[1], Tensor):
+                    record_binary(op, inputs[0], inputs[1], t, params)
+                else:
+                    record(op, inputs, t, params)
             return t
 
         return bind

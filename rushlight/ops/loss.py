@@ -90,6 +90,14 @@ def reduced_name(params: Any, unreduced: str) -> str:
     return names.get(params["reduction"] if params else "none", unreduced) + "Backward0"
 
 
+def few(x: Tensor, y: Tensor, g: Tensor) -> bool:
+    """Whether x, y and the gradient g of what was made of them are small arrays of floats."""
+    a, b, c = x._array, y._array, g._array
+    if not (a.__class__ is b.__class__ is c.__class__ is np.ndarray) or a.ndim == 0:
+        return False
+    return a.dtype is b.dtype is c.dtype and a.dtype in dtypes.FLOATS and a.size < LEAST
+
+
 class MseLoss(Pointwise):
     """``(x - y)^2``."""
 
@@ -109,14 +117,15 @@ class MseLoss(Pointwise):
         return (x - y) * 2
 
     def grad_input(self, g, input, target, reduction):
-        return (input - target) * (
-            g * (2 / (input._array.size or math.nan) if reduction == "mean" else 2)
-        )
+        scale = 2 / (input._array.size or math.nan) if reduction == "mean" else 2
+        if modes.grad or state.busy or not few(input, target, g):
+            return (input - target) * (g * scale)
+        d = input._array - target._array  # the same on arrays, in a third of the time
+        d *= g._array * scale
+        return wrap(d)
 
     def grad_target(self, g, input, target, reduction):
-        return (target - input) * (
-            g * (2 / (input._array.size or math.nan) if reduction == "mean" else 2)
-        )
+        return self.grad_input(g, target, input, reduction)
 
 
 class L1Loss(Pointwise):

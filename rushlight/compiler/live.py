@@ -9,30 +9,25 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from sys import getrefcount
 from typing import Any
 
-import numpy as np
-
 from rushlight.compiler import pipeline
-from rushlight.compiler.buffers import HELD
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.guards import Guard
 from rushlight.compiler.living import graph_of
-from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.results import Alias
+from rushlight.compiler.second import Second, uniform
 from rushlight.compiler.trace import Trace
 from rushlight.compiler.variant import Variant, turned
 from rushlight.core import engine
 from rushlight.core.autograd import users_calls
-from rushlight.core.device_array import driver_of, send
+from rushlight.core.device_array import driver_of
 from rushlight.core.function import refusing
 from rushlight.core.node import Node as Recorded
 from rushlight.core.node import new_node, output_of
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, edge, wrap
 from rushlight.errors import GraphError
-from rushlight.gpu import Driver
 
 
 def edge_of(t: Tensor) -> Any:
@@ -74,7 +69,8 @@ class Gradients:
     ``inputs``: whose gradients they are, tensors from outside or positions of arguments; ``saved``:
     values of the first half that the second one reads, and ``passed``, arguments that it reads, by
     position; ``graph``: the second half, whose first inputs are those and the gradients of the live
-    results; ``needs``: which of these each of its results depends on.
+    results, at least of the ``seeds``, by position; ``needs``: on which of the seeds each of its
+    results depends.
     """
 
     def __init__(self, trace: Trace, results: list[Tensor], arguments: list[Tensor]) -> None:
@@ -129,7 +125,7 @@ class Gradients:
         known = {i.value.number for i in seeds}
         inputs += [Input(i.value, "argument", 0) for i in seeds]
         self.seeds = [i.source - given for i in seeds]
-        self.needs = dependence(back, {i.value.number: i.source - given for i in seeds}, ends)
+        self.needs = dependence(back, {i.value.number: k for k, i in enumerate(seeds)}, ends)
         inputs += [i for i in used if i.kind != "argument" and i.value.number not in known]
         self.rest = inputs[len(first_inputs) + len(seeds) :]
         self.graph = Graph(inputs, back, ends, [], [], graph.count)
@@ -163,21 +159,21 @@ class Live(Variant):
         super().__init__(trace, [], structure, aliases, guards, arguments)
         self.gradients_of, self.state = gradients, [i.source for i in gradients.state]
         self.back = pipeline.build(gradients.graph)
+        g = gradients
+        rest = len(g.graph.inputs) - len(g.rest)
+        seeds = [i.value for i in g.graph.inputs[rest - len(g.seeds) : rest]]
+        self.second = Second(self.back, g.graph, seeds, len(g.rest), g.needs)
+        live = [k for k, is_live in enumerate(g.live) if is_live]
+        self.seeds = [live[k] for k in g.seeds]
         self.numbers = [i.source for i in gradients.rest if i.kind == "number"]
         self.by_place = bool(gradients.passed) or int in map(type, gradients.inputs)
         self.plain, self.single = self.single, False
-        # memory for gradients, which is free where nobody else has it: see Note [Free buffers]
-        self.made: list[Any] = [None] * len(gradients.graph.results)
 
     def share(self, others: Any) -> None:
         """Have memory for gradients in common with another variant of the same function."""
-        specs = [(v.shape, v.dtype, v.driver) for v in self.gradients_of.graph.results]
         for other in others:
-            if not isinstance(other, Live):
-                continue
-            found = [(v.shape, v.dtype, v.driver) for v in other.gradients_of.graph.results]
-            if found == specs:
-                self.made, self.lock = other.made, other.lock
+            if isinstance(other, Live) and other.second.made.specs == self.second.made.specs:
+                self.second.made, self.lock = other.second.made, other.lock
                 return
 
     def results(self, arrays: list[Any], arguments: Any) -> Any:
@@ -194,7 +190,8 @@ class Live(Variant):
             passed = [given[p] for p in passed]
         if self.turns is not None:
             arrays = turned(arrays, self.turns)
-        node = new_node(None, tuple([edge(t) for t in inputs]), None, CompiledNode)
+        edges = [t if t._wants_grad and t._node is t._link is None else edge(t) for t in inputs]
+        node = new_node(None, tuple(edges), None, CompiledNode)
         node.variant, node.numbers = self, numbers
         node.keep(arrays[self.returned :], [*passed, *self.state])
         outs = [wrap(a) for a in arrays[: self.returned]]
@@ -204,55 +201,30 @@ class Live(Variant):
     def backward(
         self, saved: list[Any], state: list[Any], numbers: list[Any], gs: list[Any]
     ) -> list[Any]:
-        """The gradients of inputs, from what was saved, state, numbers of the call, and the
-        gradients of results, None where there are none; None of inputs that only such results
-        depend on.
-        """
-        g = self.gradients_of
-        live = [x for x, is_live in zip(gs, g.live, strict=True) if is_live]
-        given = {"number": iter(numbers), "state": iter(state)}
-        rest = [i.source if i.kind == "constant" else next(given[i.kind]) for i in g.rest]
-        first = [i.value for i in g.graph.inputs[len(saved) : len(saved) + len(g.seeds)]]
-        arrays = [
-            uniform(v, v.driver, 0) if live[k] is None else live[k].contiguous()._array
-            for k, v in zip(g.seeds, first, strict=True)
-        ]
-        missing = {k for k, x in enumerate(live) if x is None}
+        """The gradients of inputs, see ``Second.run``; ``gs``: of results."""
         with self.lock:
-            made = self.made
-            for k, v in enumerate(g.graph.results):
-                if made[k] is None or getrefcount(made[k]) != HELD:
-                    made[k] = empty(v)
-            run_noted(self.back, [*saved, *arrays, *rest], made)
-            return [
-                None if needed and needed <= missing else wrap(a)
-                for needed, a in zip(g.needs, made, strict=True)
-            ]
-
-
-def uniform(like: Any, driver: Driver | None, value: int) -> Any:
-    """A new array of one value, of the shape and dtype of something, on a GPU if one is given."""
-    a = np.full(like.shape, value, like.dtype)
-    return a if driver is None else send(a, driver)
+            return self.second.run(saved, state, numbers, [gs[k] for k in self.seeds])
 
 
 class CompiledNode(Recorded):
     """The node of a compiled call in the graph of gradients."""
 
+    __slots__ = ("variant", "numbers", "made", "packed")
     home = "rushlight.autograd.function"
     fills = False
     variant: Live
     numbers: list[Any]  # that the call was given
-    made = 0  # how many of what is saved the program made
+    made: int  # how many of what is saved the program made
+    packed: bool  # whether users' hooks keep what is saved
 
     def name(self) -> str:
         return "CompiledFunctionBackward"
 
     def keep(self, made: Sequence[Any], tensors: list[Tensor]) -> None:
         """Save arrays that the program made, and tensors, where writes to these are noticed."""
-        self.made = len(made)
-        if state.busy and modes.saved_hooks is not None:
-            pack, unpack = modes.saved_hooks
+        self.made, self.packed = len(made), bool(state.busy) and modes.saved_hooks is not None
+        if self.packed:
+            pack, unpack = modes.saved_hooks  # type: ignore[misc]
             self.saved = (*[pack(wrap(a)) for a in made], *map(pack, tensors))
             self.versions = (unpack,) * len(self.saved)
         else:
@@ -275,10 +247,12 @@ class CompiledNode(Recorded):
     def backward(self, g: Any, needed: Any = None) -> list[Any]:
         if self.saved is None:
             self.fetch(0)  # raises: the graph was freed
-        arrays: list[Any] = []
-        for k in range(len(self.saved)):
-            x = self.fetch(k)
-            arrays.append(x._array if isinstance(x, Tensor) else x)
+        arrays = [] if self.packed else [*self.saved[: self.made]]
+        for k in range(len(arrays), len(self.saved)):
+            t = self.saved[k]
+            if self.packed or t._counter.value != self.versions[k]:
+                t = self.fetch(k)
+            arrays.append(t._array)
         count = self.made + len(self.variant.gradients_of.passed)
         gs = g if self.special and self.out_specs is not None else [g]
         found = self.variant.backward(arrays[:count], arrays[count:], self.numbers, gs)

@@ -43,6 +43,8 @@ MOST_VAIN = 32  # calls to be made up for, until entries are made less often
 class Variant:
     """A program with its guards, and the memory that it writes to."""
 
+    of_arrays = False  # whether an entry is given arrays, and no tensors or other objects
+
     def __init__(
         self,
         trace: Trace,

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rushlight.compiler.entered import Entered
 from rushlight.compiler.held import Words, dict_words, list_words
 from rushlight.compiler.sources import together
-from rushlight.core.tensor import Tensor, counter_of
+from rushlight.core.tensor import counter_of
 
 if TYPE_CHECKING:
     from rushlight.optim.fused import Part, Plan
@@ -60,14 +61,14 @@ def joined(*parts: Words | None) -> Words | None:
     return found
 
 
-class Way:
-    """The way into a part's program, for steps like the one that it has just made. It is what an
-    entry asks for in the place of a ``Variant``.
+class Way(Entered):
+    """The way into a part's program, for steps like the one that it has just made.
 
     Raises ValueError where steps must be checked in Python.
     """
 
     def __init__(self, part: Part, plan: Plan, group: dict[str, Any], states: Any) -> None:
+        super().__init__()
         self.program: Any = part.program
         self.graph = self.program.graph
         self.sources = [(k, kind, source) for k, (kind, source) in enumerate(part.sources)
@@ -79,13 +80,6 @@ class Way:
         self.gradients = {k: source for k, kind, source in self.sources if kind == "grad"}
         self.updates = [(k, *part.sources[k]) for k in part.targets]
         self.counters = [counter_of(t) for _, _, t in self.updates]
-        # no results, nothing that gradients become, and no arguments
-        self.sets: list[list[Any]] = [[]]
-        self.leaves: list[Tensor] = []
-        self.absent: list[bool] = []
-        self.standing: list[Tensor] = []
-        self.buffers = self
-        self.arrays: list[Any] = []
         self.no_grads = [p for p in group["params"] if p._grad is None]
         self.guards = [Options(plan, group), State(part, states)]
         if part.watch or any([kind == "grad" for _, kind, _ in self.updates]):
@@ -100,10 +94,6 @@ class Way:
         self.states = states
         numbers = [(k, source) for k, kind, source in self.sources if kind == "number"]
         self.numbers = together(numbers)  # which each step looks up
-
-    def updated(self) -> list[Any]:
-        """The arrays that a step writes to."""
-        return [t._array for _, _, t in self.updates]
 
     def take(self, states: Any) -> bool:
         """Make a step if it is like the last one; else nothing is done."""

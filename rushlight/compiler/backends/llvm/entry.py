@@ -51,7 +51,7 @@ class Entry:
         self.program, self.numbers = program, program.numbers
         self.unread = len(program.block) - 1  # where addresses go that nothing reads
         # objects whose addresses are compared
-        self.kept: list[Any] = [a for a in args if not isinstance(a, Tensor)]
+        self.kept: list[Any] = [a for a in args if not isinstance(a, (Tensor, np.ndarray))]
         # guards, which may hold with other words, and which words they have
         self.guards: list[tuple[Any, int, int]] = []
         self.kept_by: dict[Any, list[Any]] = {}  # what each guard's words are addresses of
@@ -94,7 +94,7 @@ class Entry:
         record[code.TO_INT] = direct.address_of(ctypes.pythonapi.PyLong_FromLongLong)
         self.enter = direct.builtin(code.address(), direct.SINGLE, record)
         self.arguments = [(k, s) for k, kind, s in variant.sources if kind == "argument"]
-        self.where = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+        self.where = [i for i, a in enumerate(args) if isinstance(a, (Tensor, np.ndarray))]
         self.inputs = list(variant.inputs)
         self.changing = [k for k, kind, _ in variant.sources if kind == "number"]
         # what is read and has gaps, as an expanded tensor does: copied in order for each call
@@ -108,8 +108,14 @@ class Entry:
     def argument_rows(self, variant: Any, args: tuple[Any, ...]) -> list[tuple[int, ...]]:
         """What arguments must be like."""
         slot_of = {s: k for k, kind, s in variant.sources if kind == "argument"}
-        rows, tensors, arrays = [], 0, list[Any]()
+        rows, tensors, arrays = list[tuple[int, ...]](), 0, list[Any]()
         for a in args:
+            if variant.of_arrays:
+                like = self.described(a.shape, a.dtype, None)
+                where = slot_of.get(tensors, self.unread), a.nbytes, self.unread, CONTIGUOUS
+                rows.append((0, id(np.ndarray), 0, 0, *like, *where, -1))
+                tensors += 1
+                continue
             if not isinstance(a, Tensor):
                 several = isinstance(a, (list, dict, tuple, set, deque, np.ndarray, *BUFFERS))
                 if several or fields(a) is not None:
@@ -224,7 +230,8 @@ class Entry:
     def run_parts(self, number: int, args: tuple[Any, ...]) -> int:
         """Run a program that is not one native function, which has chosen the set ``number``."""
         for k, source in self.arguments:
-            self.inputs[k] = args[self.where[source]]._array
+            a = args[self.where[source]]
+            self.inputs[k] = a if type(a) is np.ndarray else a._array
         for k, leaf in self.gradients.items():
             self.inputs[k] = leaf._grad._array
         for k in self.changing:

@@ -81,9 +81,9 @@ def overlap(name: str, start: str, end: str) -> str:
 
 
 def look() -> str:
-    """IR: the function ``look(record, item, row)``: the address of a tensor's elements, which is
-    also put into the block; 0 where the tensor is not like the one that the row describes. On a
-    GPU, the address of the object that stands for the memory.
+    """IR: the function ``look(record, item, row)``: the address of the elements of a tensor, or of
+    an array, which is also put into the block; 0 where it is not like the one that the row
+    describes. On a GPU, the address of the object that stands for the memory.
     """
     at = slots()
     of_device = device_slots() or {"kind": 0, "memory": 0}  # which then no row asks for
@@ -97,12 +97,15 @@ entry:
 {read("%item", TYPE_AT, "%type")}
 {read("%row", 8 * TYPE, "%type.then")}
   %t1 = icmp eq i64 %type, %type.then
-  br i1 %t1, label %known, label %miss
+  br i1 %t1, label %same, label %miss
+same:
+  %bare = icmp eq i64 %type, %ndarray
+  br i1 %bare, label %shape, label %known
 known:
 {read("%item", at["_wants_grad"], "%wants")}
 {read("%row", 8 * WANTS_GRAD, "%wants.then")}
   %t2 = icmp eq i64 %wants, %wants.then
-{read("%item", at["_array"], "%array", "ptr")}
+{read("%item", at["_array"], "%held", "ptr")}
 {read("%item", at["_tracked"], "%tracked")}
 {read("%row", 8 * TRACKED, "%tracked.then")}
   br i1 %t2, label %history, label %miss
@@ -126,6 +129,7 @@ based:
   %v6 = and i1 %v4, %v5
   br i1 %v6, label %shape, label %miss
 shape:
+  %array = phi ptr [%item, %same], [%held, %history], [%held, %based]
 {read("%row", 8 * DTYPE, "%dtype.then")}
 {read("%row", 8 * RANK, "%rank.then")}
 {read("%array", TYPE_AT, "%kind")}

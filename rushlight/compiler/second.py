@@ -81,13 +81,15 @@ class Second(Entered):
         the gradients of results, None where there are none; None of inputs that only such results
         depend on.
         """
-        seeds, missing = [], set()
+        seeds, missing = list[Any](), set[int]()
         for k, g in enumerate(gs):
             if g is None:
                 missing.add(k)
-            seeds.append(self.nothing(k) if g is None else g._array)
+                seeds.append(self.nothing(k))
+            else:
+                a = g._array
+                seeds.append(a if a.flags.c_contiguous else g.contiguous()._array)
         if not self.enter((*saved, *seeds), numbers):
-            seeds = [seeds[k] if g is None else g.contiguous()._array for k, g in enumerate(gs)]
             given = {"number": iter(numbers), "state": iter(state)}
             rest = [i.source if i.kind == "constant" else next(given[i.kind]) for _, i in self.rest]
             run_noted(self.program, [*saved, *seeds, *rest], self.made.free())

@@ -22,16 +22,21 @@ from rushlight.errors import DTypeError, GraphError, ShapeError, warn_user
 def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
     """Nodes from which gradients flow, latest first, and how many edges end in each leaf."""
     leaves: dict[Any, int] = {}
-    order = [r for r in dict.fromkeys(roots) if isinstance(r, Node)]
-    seen = set(order)
+    order: list[Node] = []
+    seen = set()
+    for r in roots:
+        if r._is_node and r not in seen:
+            seen.add(r)
+            order.append(r)
     for node in order:  # grows meanwhile
         for e in node.edges:
-            if isinstance(e, Node):
-                if e not in seen:
-                    seen.add(e)
-                    order.append(e)
-            elif e is not None:
+            if e is None:
+                continue
+            if not e._is_node:
                 leaves[e] = leaves.get(e, 0) + 1
+            elif e not in seen:
+                seen.add(e)
+                order.append(e)
     order.sort(key=by_seq, reverse=True)
     return order, leaves
 
@@ -51,13 +56,14 @@ class Walk:
     def __enter__(self) -> None:
         self.outer = modes.walk, modes.grad
         modes.walk, modes.grad = self, self.recorded
+        self.asked: Any = None
         if state.asking:  # rules are no calls of the user's
             self.asked = modes.asks_arguments, modes.function_modes
             modes.asks_arguments, modes.function_modes = False, ()
 
     def __exit__(self, *exc: object) -> None:
         modes.walk, modes.grad = self.outer
-        if hasattr(self, "asked"):
+        if self.asked is not None:
             modes.asks_arguments, modes.function_modes = self.asked
 
     def reaches(self, position: Any) -> bool:
@@ -149,12 +155,14 @@ def run_backward(
                 node.saved = None
             repeated: Any = None  # results that are several inputs' gradients, once someone asks
             for i, e in enumerate(node.edges):
+                if e is None:
+                    continue
                 r = out[i]
-                if isinstance(e, Node):
+                if e._is_node:
                     if r is not None:
                         sofar = pending.get(e)
                         pending[e] = r if sofar is None else sofar + r
-                elif e is not None:
+                else:
                     left = leaves[e] = leaves[e] - 1
                     sofar = pending.get(e)
                     if left:

@@ -265,7 +265,9 @@ def update(optimizer: Optimizer, group: dict[str, Any]) -> bool:
     if not kernels.on or busy or not is_own(type(optimizer).__module__):
         return False
     if plan is None:
-        plan = optimizer.__dict__.setdefault("_plans", {})[id(group)] = Plan(group)
+        own, known = optimizer.__dict__, {id(g) for g in optimizer.param_groups}
+        own["_plans"] = {k: p for k, p in own.get("_plans", NONE).items() if k in known}
+        plan = own["_plans"][id(group)] = Plan(group)
     return bool(plan.step(optimizer, group))
 
 

@@ -160,3 +160,12 @@ def test_ways_that_are_always_lost_are_given_up():
     (plan,) = ours.plans()
     assert plan.parts[0].way is False
     assert plan.traces == 1
+
+
+def test_groups_that_are_gone_are_forgotten():
+    ours = Setting(MAKERS["Adam"])
+    for k in range(12):
+        if k % 4 == 0:
+            ours.optimizer.load_state_dict(ours.optimizer.state_dict())
+        ours.step(k)
+    assert len(ours.plans()) == 1

@@ -14,9 +14,10 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, warn_user
 from rushlight.nn import functional as F
 from rushlight.nn import init
+from rushlight.nn.modules import padded_rnn
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
-from rushlight.nn.utils.rnn import PackedSequence
+from rushlight.nn.utils.rnn import PackedSequence, PaddedSequence
 from rushlight.ops import recurrent
 from rushlight.tensor_api._common import as_int
 
@@ -194,6 +195,8 @@ class RNNBase(Module):
 
     def _forward(self, input: Any, states: State | None) -> tuple[Any, State]:
         """Run all layers. The states are (layers and directions, B, features) each."""
+        if type(input) is PaddedSequence and padded_rnn.is_fine(self, input):
+            return padded_rnn.forward(self, input, states)
         packed = isinstance(input, PackedSequence)
         data, sizes = (input.data, input.batch_sizes.tolist()) if packed else (input, None)
         single = not packed and data.dim() == 2
@@ -254,12 +257,20 @@ class RNNBase(Module):
         return data, tuple(T.stack(states) for states in zip(*last, strict=True))
 
     def _run_one(
-        self, k: int, data: Tensor, sizes: list[int] | None, first: State, reverse: bool
+        self,
+        k: int,
+        data: Tensor,
+        sizes: list[int] | None,
+        first: State,
+        reverse: bool,
+        inside: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """One layer in one direction: the input's contribution to all steps in one product, then
         step by step."""
         weights = {name.split("_l")[0]: getattr(self, name) for name in self._all_weights[k]}
         inputs = F.linear(data, weights["weight_ih"], weights.get("bias_ih"))
+        if inside is not None and self.mode == "LSTM":
+            inputs = T.where(inside, inputs, padded_rnn.closed(inputs, self.hidden_size))
         shape = inputs.shape
         if sizes is None:
             sizes = [shape[1]] * shape[0]

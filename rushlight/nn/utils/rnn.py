@@ -16,6 +16,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight import tensor_api as T
 from rushlight.core.autograd import known_as
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant, expect_tensors
 
 __all__ = [
@@ -118,6 +119,102 @@ class PackedSequence(PackedSequence_):
         return False
 
 
+# Note [Packed while traced]
+# Lengths decide how many rows there are when packed, and how many at each step. So that calls of a
+# captured function may have any lengths, what was to be packed stays padded there. Recurrent layers
+# compute on the padding, too: what comes after the end of a sequence changes nothing before it, and
+# a sequence that is read backwards is turned around first. What looks at the packed rows themselves
+# makes a capture that holds for these lengths.
+
+
+class PaddedSequence(PackedSequence):
+    """Stands for a packed sequence while a call is traced, see Note [Packed while traced]."""
+
+    padded: Tensor  # (T, B, *)
+    lengths: Tensor  # (B,), each from 1 to T
+    is_sorted: bool
+    _made: PackedSequence | None = None
+    _make = PackedSequence._make  # what has rows is packed
+
+    @classmethod
+    def of(cls, padded: Tensor, lengths: Tensor, is_sorted: bool) -> PaddedSequence:
+        """What packing these would give."""
+        made = tuple.__new__(cls, (None,) * 4)
+        made.padded, made.lengths, made.is_sorted = padded, lengths, is_sorted
+        return made
+
+    def packed(self) -> PackedSequence:
+        """It, packed."""
+        if self._made is None:
+            self._made = _packed(self.padded, self.lengths, False, self.is_sorted)
+        return self._made
+
+    def _with(self, data: Tensor) -> Any:
+        return self.packed()._with(data)
+
+    def __getitem__(self, k: Any) -> Any:
+        return tuple(self.packed())[k]
+
+    def __iter__(self) -> Any:
+        return iter(self.packed())
+
+    data: Any = property(lambda self: self.packed().data)
+    batch_sizes: Any = property(lambda self: self.packed().batch_sizes)
+    sorted_indices: Any = property(lambda self: self.packed().sorted_indices)
+    unsorted_indices: Any = property(lambda self: self.packed().unsorted_indices)
+
+    def steps(self) -> Tensor:
+        """0 .. T - 1, (T, 1)."""
+        return T.arange(self.padded.size(0), device=self.padded.device)[:, None]
+
+    def inside(self, value: Tensor) -> Tensor:
+        """Where ``value``, (T, B, *), is no padding, ready to broadcast."""
+        inside = self.steps() < self.lengths  # (T, B)
+        return inside.reshape(*inside.shape, *[1] * (value.dim() - 2))
+
+    def turned(self) -> Tensor:
+        """The rows of (T B, *) in an order that turns each sequence around, padding apart."""
+        steps, count = self.steps(), self.lengths.size(0)
+        back = T.where(steps < self.lengths, self.lengths - 1 - steps, steps)
+        return (back * count + T.arange(count, device=back.device)).flatten()
+
+    def last(self) -> Tensor:
+        """The rows of (T B, *) that are the sequences' last elements, (B,)."""
+        count = self.lengths.size(0)
+        return (self.lengths - 1) * count + T.arange(count, device=self.lengths.device)
+
+    def refilled(self, value: float, total_length: int | None) -> Tensor | None:
+        """Padded anew with another value, (T, B, *), to ``total_length`` or the longest; None where
+        the longest is longer than that.
+        """
+        x, steps = self.padded, self.padded.size(0)
+        if total_length is None:
+            longest = self.lengths.max()
+            total = steps if bool(longest == steps) else int(longest)
+        elif total_length < steps and bool((self.lengths > total_length).any()):
+            return None
+        else:
+            total = total_length
+        x = x.masked_fill(self.inside(x).logical_not(), value)[:total]
+        more = total - x.size(0)
+        return T.cat([x, x.new_full((more, *x.shape[1:]), value)]) if more else x
+
+
+def _may_stay_padded(input: Tensor, lengths: Any, batch_first: bool, is_sorted: bool) -> bool:
+    """Whether these are as they must be."""
+    batch, steps = (0, 1) if batch_first else (1, 0)
+    if not isinstance(lengths, Tensor) or lengths.is_floating_point():
+        return False
+    if lengths.dim() != 1 or input.dim() < 2 or lengths.size(0) != input.size(batch):
+        return False
+    if input.numel() == 0:
+        return False
+    wrong = (lengths < 1).any() | (lengths > input.size(steps)).any()
+    if is_sorted:
+        wrong = wrong | (lengths[1:] > lengths[:-1]).any()
+    return not bool(wrong)
+
+
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """Return the permutation that undoes this one; None for None."""
     if permutation is None:
@@ -128,7 +225,7 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
 
 def _lengths_array(lengths: Any) -> np.ndarray[Any, Any]:
     if isinstance(lengths, Tensor):
-        lengths = lengths.tolist()
+        lengths = [int(n) for n in lengths.tolist()]  # each is one that a trace takes for granted
     return np.asarray(lengths).astype(np.int64)
 
 
@@ -152,6 +249,17 @@ def pack_padded_sequence(
         >>> nn.utils.rnn.pack_padded_sequence(x, [2, 1], batch_first=True).data
         tensor([1, 3, 2])
     """
+    traced = bool(state.busy) and modes.trace is not None
+    if traced and isinstance(lengths, (list, tuple)) and all(isinstance(n, int) for n in lengths):
+        lengths = T.tensor(lengths)  # numbers that may be others at the next call
+    if traced and _may_stay_padded(input, lengths, batch_first, enforce_sorted):
+        steps_first = input.transpose(0, 1) if batch_first else input
+        return PaddedSequence.of(steps_first, lengths.long(), enforce_sorted)
+    return _packed(input, lengths, batch_first, enforce_sorted)
+
+
+def _packed(input: Tensor, lengths: Any, batch_first: bool, enforce_sorted: bool) -> PackedSequence:
+    """``pack_padded_sequence`` for lengths that are known."""
     sizes = _lengths_array(lengths)
     order = None
     if not enforce_sorted:
@@ -210,6 +318,10 @@ def pad_packed_sequence(
     Returns:
         The padded batch, (T, B, *) or (B, T, *), and the lengths, (B,).
     """
+    if type(sequence) is PaddedSequence:
+        kept = sequence.refilled(padding_value, total_length)
+        if kept is not None:
+            return kept.transpose(0, 1) if batch_first else kept, sequence.lengths.cpu().clone()
     sizes = _lengths_array(sequence.batch_sizes)
     longest, batch = len(sizes), int(sizes[0])
     if total_length is not None:

@@ -166,7 +166,8 @@ class Live(Variant):
         live = [k for k, is_live in enumerate(g.live) if is_live]
         self.seeds = [live[k] for k in g.seeds]
         self.numbers = [i.source for i in gradients.rest if i.kind == "number"]
-        self.by_place = bool(gradients.passed) or int in map(type, gradients.inputs)
+        self.to_arguments = int in map(type, gradients.inputs)
+        self.by_place = bool(gradients.passed) or self.to_arguments
         self.plain, self.single = self.single, False
 
     def share(self, others: Any) -> None:
@@ -177,33 +178,37 @@ class Live(Variant):
                 return
 
     def results(self, arrays: list[Any], arguments: Any) -> Any:
-        return self.differentiable(arrays, [source() for source in self.numbers], arguments)
+        numbers = [source() for source in self.numbers] if self.numbers else []
+        return self.differentiable(arrays, numbers, arguments)
 
     def differentiable(self, arrays: list[Any], numbers: list[Any], arguments: Any) -> Any:
         """What the call returns; ``numbers`` are those that its gradients need."""
         g = self.gradients_of
         inputs: list[Any] = g.inputs
-        passed: list[Any] = g.passed
+        kept: list[Any] = self.state
         if self.by_place:
-            given = [t for t in arguments if isinstance(t, Tensor)]
-            inputs = [given[p] if type(p) is int else p for p in inputs]
-            passed = [given[p] for p in passed]
+            given = arguments
+            for t in arguments:
+                if not isinstance(t, Tensor):
+                    given = [t for t in arguments if isinstance(t, Tensor)]
+                    break
+            kept = [*map(given.__getitem__, g.passed), *kept]
+            if self.to_arguments:
+                inputs = [given[p] if type(p) is int else p for p in inputs]
         if self.turns is not None:
             arrays = turned(arrays, self.turns)
         edges = [t if t._wants_grad and t._node is t._link is None else edge(t) for t in inputs]
         node = new_node(None, tuple(edges), None, CompiledNode)
         node.variant, node.numbers = self, numbers
-        node.keep(arrays[self.returned :], [*passed, *self.state])
-        outs = [wrap(a) for a in arrays[: self.returned]]
+        node.keep(arrays[self.returned :], kept)
+        outs = list(map(wrap, arrays[: self.returned]))
         node.join(outs, g.live)
         return outs[0] if self.plain else self.structured(outs, arguments)
 
-    def backward(
-        self, saved: list[Any], state: list[Any], numbers: list[Any], gs: list[Any]
-    ) -> list[Any]:
+    def backward(self, kept: list[Any], numbers: list[Any], gs: list[Any]) -> list[Any]:
         """The gradients of inputs, see ``Second.run``; ``gs``: of results."""
         with self.lock:
-            return self.second.run(saved, state, numbers, [gs[k] for k in self.seeds])
+            return self.second.run(kept, numbers, [gs[k] for k in self.seeds])
 
 
 class CompiledNode(Recorded):
@@ -253,9 +258,8 @@ class CompiledNode(Recorded):
             if self.packed or t._counter.value != self.versions[k]:
                 t = self.fetch(k)
             arrays.append(t._array)
-        count = self.made + len(self.variant.gradients_of.passed)
         gs = g if self.special and self.out_specs is not None else [g]
-        found = self.variant.backward(arrays[:count], arrays[count:], self.numbers, gs)
+        found = self.variant.backward(arrays, self.numbers, gs)
         if modes.grad:  # with create_graph=True; what follows from here cannot be known
             found = [x if x is None else refusing(x, self.edges) for x in found]
         return found

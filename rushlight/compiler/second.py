@@ -59,6 +59,7 @@ class Second(Entered):
         super().__init__()
         self.program, self.graph, self.seeds, self.needs = program, graph, seeds, needs
         first = len(graph.inputs) - rest
+        self.count = first - len(seeds)
         self.rest = [*enumerate(graph.inputs)][first:]
         self.zeros: dict[int, Any] = {}  # in the places of gradients that there were none of
         self.made = Made(graph.results)
@@ -75,13 +76,13 @@ class Second(Entered):
         self.inputs = [i.source if i.kind == "constant" else None for i in graph.inputs]
 
     def run(
-        self, saved: list[Any], state: list[Any], numbers: list[Any], gs: list[Tensor | None]
+        self, kept: list[Any], numbers: list[Any], gs: list[Tensor | None]
     ) -> list[Tensor | None]:
-        """The gradients of inputs, from what was saved, state, and numbers of the call, and from
-        the gradients of results, None where there are none; None of inputs that only such results
-        depend on.
+        """The gradients of inputs, from what the call kept, which is what it saved and was given,
+        then state, and its numbers, and from the gradients of results, None where there are none;
+        None of inputs that only such results depend on.
         """
-        seeds, missing = list[Any](), set[int]()
+        saved, seeds, missing = kept[: self.count], list[Any](), set[int]()
         for k, g in enumerate(gs):
             if g is None:
                 missing.add(k)
@@ -90,12 +91,12 @@ class Second(Entered):
                 a = g._array
                 seeds.append(a if a.flags.c_contiguous else g.contiguous()._array)
         if not self.enter((*saved, *seeds), numbers):
-            given = {"number": iter(numbers), "state": iter(state)}
+            given = {"number": iter(numbers), "state": iter(kept[self.count :])}
             rest = [i.source if i.kind == "constant" else next(given[i.kind]) for _, i in self.rest]
             run_noted(self.program, [*saved, *seeds, *rest], self.made.free())
             self.arm((*saved, *seeds))
         if not missing:
-            return [wrap(a) for a in self.made.arrays]
+            return list(map(wrap, self.made.arrays))
         return [
             None if needed and needed <= missing else wrap(a)
             for needed, a in zip(self.needs, self.made.arrays, strict=True)

@@ -117,6 +117,7 @@ def run_backward(
         if leaf._wants_grad:
             accumulate_into(leaf, g, own, create_graph)
 
+    plain = needed is None and not create_graph
     walk = Walk(order, leaves, needed, create_graph)
     with walk:
         for r, g in zip(roots, grads, strict=True):
@@ -175,10 +176,25 @@ def run_backward(
                         if repeated is None:
                             repeated = several(out)
                         own = r is not g and r._link is None and r._array.base is None
-                        finish(e, r, own and id(r) not in repeated)
+                        own = own and id(r) not in repeated
+                        if own and plain and may_become(r, e):
+                            e._grad = r
+                        else:
+                            finish(e, r, own)
     for call in walk.callbacks:
         call()
     return captured
+
+
+def may_become(g: Tensor, leaf: Tensor) -> bool:
+    """Whether g, which nobody else has, becomes the leaf's gradient as it is, and that is all that
+    ``accumulate_into`` would do.
+    """
+    if leaf._grad is not None or not leaf._wants_grad or state.busy:
+        return False
+    x, y = leaf._array, g._array
+    like = x.__class__ is ndarray is y.__class__ and x.strides == y.strides
+    return like and leaf._hooks is None is leaf._after_hooks
 
 
 def several(out: Sequence[Any]) -> Container[int]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rushlight.compiler.entered import Entered
 from rushlight.compiler.held import Words, dict_words, list_words
 from rushlight.compiler.sources import together
+from rushlight.compiler.surroundings import Option
 from rushlight.core.tensor import counter_of
 
 if TYPE_CHECKING:
@@ -93,7 +94,16 @@ class Way(Entered):
             raise ValueError("arrays with gaps")
         self.states = states
         numbers = [(k, source) for k, kind, source in self.sources if kind == "number"]
-        self.numbers = together(numbers)  # which each step looks up
+        found = together(numbers)
+        # options themselves, and what each step computes anew
+        self.rates = [alike for alike in found if type(alike.source) is Option]
+        self.counted = [alike for alike in found if type(alike.source) is not Option]
+        self.fill(self.rates)
+
+    def fill(self, numbers: Any) -> None:
+        """Put numbers of this step at their places."""
+        for alike in numbers:
+            alike.fill(self.entry.numbers)
 
     def take(self, states: Any) -> bool:
         """Make a step if it is like the last one; else nothing is done."""
@@ -101,12 +111,12 @@ class Way(Entered):
             return False
         entry = self.entry
         with self.program.lock:
-            for alike in self.numbers:
-                alike.fill(entry.numbers)
+            self.fill(self.counted)
             number = entry.enter(())
             while number < 0 and number > entry.ALONE:
                 if not entry.renew(number):
                     return False
+                self.fill(self.rates)
                 number = entry.enter(())
             if number <= entry.ALONE:
                 entry.program.miss()

@@ -228,7 +228,7 @@ _IN_NAMESPACE = {
         max_pool2d max_pool3d native_batch_norm native_channel_shuffle native_dropout
         native_group_norm native_layer_norm norm_except_dim pairwise_distance pdist pixel_shuffle
         pixel_unshuffle poisson_nll_loss rms_norm rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
-        rrelu rrelu_ selu selu_ threshold threshold_ triplet_margin_loss
+        rrelu rrelu_ selu selu_ threshold threshold_ triplet_margin_loss _grouped_mm
         """,
 }
 _ELSEWHERE = {

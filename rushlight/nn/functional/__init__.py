@@ -16,6 +16,7 @@ from rushlight.nn.functional.distance import *
 from rushlight.nn.functional.dropout import *
 from rushlight.nn.functional.fractional_pooling import *
 from rushlight.nn.functional.grids import *
+from rushlight.nn.functional.grouped import *
 from rushlight.nn.functional.linear import *
 from rushlight.nn.functional.loss import *
 from rushlight.nn.functional.margin import *

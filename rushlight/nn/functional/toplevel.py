@@ -88,6 +88,13 @@ __all__ = [
 REDUCTIONS = ("none", "mean", "sum")
 
 
+def _grouped_mm(
+    input: Tensor, mat2: Tensor, offs: Any = None, bias: Any = None, out_dtype: Any = None
+) -> Tensor:
+    """``nn.functional.grouped_mm``."""
+    return F.grouped_mm(input, mat2, offs=offs, bias=bias, out_dtype=out_dtype)
+
+
 def batch_norm(
     input: Tensor,
     weight: Tensor | None,

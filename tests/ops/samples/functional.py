@@ -23,6 +23,11 @@ f("prelu", S(T(2, 3), T(3)), S(T(2, 3), T(1)))
 f("normalize", S(T(2, 3)), S(T(2, 3), 1.0, 0))
 f("linear", S(T(2, 3), T(4, 3)), S(T(2, 3), T(4, 3), T(4)), S(T(3), T(4, 3), T(4)),
    S(T(2, 2, 3), T(4, 3), T(4)), S(T(2, 2, 0), T(4, 0), T(4)), errors=[S(T(2, 3), T(4, 2))])
+f("grouped_mm", S(T(6, 8), T(2, 8, 16), offs=V([2, 6], "int32")),
+   S(T(2, 5, 8), T(8, 16), offs=V([8, 16], "int32")), S(T(2, 3, 8), T(2, 8, 16)),
+   S(T(8, 16), T(16, 8), offs=V([8, 16], "int32")),
+   base="float32", differences=False, rtol=10.0, errors=[S(T(6, 8), T(2, 8, 16)),
+                                           S(T(6, 8), T(2, 8, 16), offs=V([2, 6]))])
 f("bilinear", S(T(2, 3), T(2, 4), T(2, 3, 4)), S(T(2, 3), T(2, 4), T(2, 3, 4), T(2)))
 f("embedding", S(I(2, 3, high=4), T(4, 2)), S(I(3, high=4), T(4, 2), padding_idx=1),
    errors=[S(V([4]), T(4, 2))], dtypes=("float32",))

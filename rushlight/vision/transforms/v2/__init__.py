@@ -57,7 +57,7 @@ COLORING = [
 ]
 SAME = ["AutoAugmentPolicy", "PILToTensor", "ToPILImage", "ToTensor"]
 __all__ = [  # noqa: PLE0604
-    "ClampBoundingBoxes", "Compose", "ConvertBoundingBoxFormat", "CutMix", "GaussianNoise",
+    "ClampBoundingBoxes", "Compose", "ConvertBoundingBoxFormat", "CutMix", "GaussianNoise", "JPEG",
     "Identity", "InterpolationMode", "Lambda", "MixUp", "RGB", "RandomApply",
     "RandomChannelPermutation", "RandomChoice", "RandomHorizontalFlip", "RandomIoUCrop",
     "RandomOrder", "RandomPhotometricDistort", "RandomResize", "RandomShortestSize",
@@ -180,6 +180,35 @@ class GaussianNoise(Joint, _GaussianNoise):
     """
 
     pixels_only = True
+
+
+class _JPEG(Module):
+    def __init__(self, quality: Any) -> None:
+        super().__init__()
+        if isinstance(quality, bool):
+            raise TypeError("quality can't be bool")
+        self.quality = [quality] * 2 if isinstance(quality, int) else quality
+        if len(self.quality) != 2:
+            raise ValueError("quality should be a sequence of length 2.")
+        low, high = self.quality
+        ints = isinstance(low, int) and isinstance(high, int)
+        if not ints or not 1 <= low <= high <= 100:
+            raise ValueError(f"quality must be an integer from 1 to 100, got {quality=}")
+
+    def forward(self, inpt: Any) -> Any:
+        low, high = self.quality
+        return functional.jpeg(inpt, int(rl.randint(low, high + 1, ()).item()))
+
+
+class JPEG(Joint, _JPEG):
+    """What JPEG leaves of images.
+
+    Args:
+        quality: 1 to 100, or the least and the most of a random one.
+    """
+
+    pixels_only = True
+    shown = ("quality",)
 
 
 class _RGB(Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from rushlight import dtypes
 from rushlight import tensor_api as rl
 from rushlight.core.tensor import Tensor
 from rushlight.vision import tv_tensors
-from rushlight.vision.images import is_pil
+from rushlight.vision.images import is_pil, pillow
 from rushlight.vision.ops.boxes import box_convert
 from rushlight.vision.transforms.functional import *  # noqa: F403
 from rushlight.vision.transforms.functional import (
@@ -140,6 +141,30 @@ def permute_channels(inpt: Any, permutation: list[int]) -> Any:
         return to_pil_image(pil_to_tensor(inpt)[permutation])
     out = tv_tensors.plain(inpt)[..., permutation, :, :]
     return tv_tensors.wrap(out, like=inpt) if isinstance(inpt, tv_tensors.TVTensor) else out
+
+
+def jpeg(image: Any, quality: int) -> Any:
+    """What JPEG leaves of an image, or of images (..., C, H, W) of bytes with 1 or 3 channels.
+
+    Args:
+        image: Pillow image or uint8 tensor.
+        quality: 1 to 100; lower is smaller, and worse.
+    """
+    if is_pil(image):
+        file = io.BytesIO()
+        image.save(file, format="JPEG", quality=quality)
+        file.seek(0)
+        with pillow().open(file) as kept:
+            return kept.convert(image.mode)
+    if image.dtype != dtypes.by_name["uint8"] or image.shape[-3] not in (1, 3):
+        raise RuntimeError(
+            "jpeg: expected a uint8 image of 1 or 3 channels, but got "
+            f"{image.dtype} of shape {tuple(image.shape)}."
+        )
+    planes = image.reshape(-1, *image.shape[-3:])
+    kept = [pil_to_tensor(jpeg(to_pil_image(plane), quality)) for plane in planes]
+    out = rl.stack(kept).reshape(image.shape) if kept else image.clone()
+    return tv_tensors.wrap(out, like=image) if isinstance(image, tv_tensors.TVTensor) else out
 
 
 def gaussian_noise(inpt: Tensor, mean: float = 0.0, sigma: float = 0.1, clip: bool = True) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 
 from rushlight.compiler.lent import computed
 from rushlight.compiler.lists import Growing
-from rushlight.compiler.python_numbers import is_number
+from rushlight.compiler.python_numbers import is_drawn, is_number
 
 NAMES = frozenset(
     ["absolute", "array", "asarray", "average", "clip", "cos", "exp", "exp2", "log", "log10",
@@ -45,8 +45,10 @@ class Numeric:
     def __call__(self, *given: Any, **options: Any) -> Any:
         if self.lists:
             given = tuple([x.whole() if type(x) is Growing else x for x in given])
-        moving = any(map(moves, given)) or any(map(moves, options.values()))
-        if self.trace.open and moving is not self.always:
+        operands = [*given, *options.values()]
+        moving, random = any(map(moves, operands)), any(map(draws, operands))
+        # what is computed of random numbers mostly becomes a size, which no program follows
+        if self.trace.open and moving is not self.always and not random:
             return computed(self.trace, self.value, given, options, "out" in options)
         return self.value(*given, **options)
 
@@ -58,6 +60,11 @@ class Numeric:
 def is_statistical(x: Any) -> bool:
     """Whether x is Python's module statistics, or a function of it."""
     return x is statistics or (type(x) is FunctionType and x.__module__ == "statistics")
+
+
+def draws(x: Any) -> bool:
+    """Whether there is a random number in x."""
+    return any(map(draws, x)) if type(x) in (list, tuple) else is_drawn(x)
 
 
 def moves(x: Any) -> bool:

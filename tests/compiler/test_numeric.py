@@ -57,6 +57,20 @@ def test_statistics_of_lists_that_get_longer():
     assert found == [3.0 * k for k in range(40)]
 
 
+def test_sizes_computed_of_random_numbers_are_no_reason_to_capture_again():
+    """As in CutMix: mostly each call has another."""
+
+    def f(x):
+        size = int(8 * np.sqrt(1 - np.random.beta(1.0, 1.0)))
+        return x[:size].sum()
+
+    run = rl.compile(f)
+    with pytest.warns(UserWarning, match="does more with a random number at test_numeric.py"):
+        for _ in range(4):
+            run(rl.ones(8))
+    assert run._compiled.traces <= 1
+
+
 def test_lists_that_get_longer_are_added_to_others():
     losses = []
 

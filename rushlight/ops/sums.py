@@ -74,9 +74,12 @@ def row_sums(x: Any) -> Any:
 def sum_over(x: Any, reduced: frozenset[int]) -> Any:
     """Sums over the dims in ``reduced``, which vanish."""
     if not x.flags.c_contiguous:
-        if x.flags.f_contiguous:
-            last = x.ndim - 1
-            return sum_over(x.T, frozenset(last - i for i in reduced)).T
+        order = sorted(range(x.ndim), key=x.strides.__getitem__, reverse=True)
+        turned = x.transpose(order)
+        if turned.flags.c_contiguous:  # as images with their channels last in memory
+            total = sum_over(turned, frozenset(k for k, i in enumerate(order) if i in reduced))
+            left = [i for i in order if i not in reduced]
+            return total.transpose([left.index(i) for i in sorted(left)])
         x = np.ascontiguousarray(x)
     if x.dtype in dtypes.COMPLEX_TYPES:
         pairs = sum_over(x.view(dtypes.REAL_OF[x.dtype]).reshape(*x.shape, 2), reduced)

@@ -232,6 +232,19 @@ def test_large_tensors_take_other_roads():
         assert value.dtype == rl.float32
 
 
+@pytest.mark.parametrize("order", [(0, 2, 3, 1), (3, 1, 0, 2)])
+def test_large_tensors_are_summed_where_they_lie(order, monkeypatch):
+    data = np.random.default_rng(0).random((6, 7, 8, 9))
+    a, b = torch.tensor(data).permute(*order), rl.tensor(data).permute(*order)
+    for dims in ((2, 3), (0, 2, 3), (1,), (1, 3), (0,), (0, 1, 2, 3)):
+        expected = a.sum(dims)
+        with monkeypatch.context() as m:
+            m.setattr(np, "ascontiguousarray", None)
+            found = b.sum(dims)
+        assert found.stride() == expected.stride()
+        np.testing.assert_allclose(found.numpy(), expected.numpy())
+
+
 def test_halves_are_summed_in_float32():
     a = np.full(5000, 0.1)
     for dtype in ("float16", "bfloat16"):

@@ -69,7 +69,7 @@ what makes memory without values, moves tensors, or is about a tensor rather tha
 
 def operands(name, op):
     """Return a function of the first sample's tensors that require grad, and those tensors."""
-    call = Call.new(rushlight, op.base if "complex" in op.base else "float64")
+    call = Call.new(rushlight, "float64" if op.base.startswith("int") else op.base)
     args, kwargs = call.arguments(op.samples[0])
     inputs = call.track()
 

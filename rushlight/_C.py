@@ -47,6 +47,11 @@ def _get_tracing_state() -> None:
     """No TorchScript is traced."""
 
 
+def _is_tracing() -> bool:
+    """Whether TorchScript is being traced: never."""
+    return False
+
+
 def _are_functorch_transforms_active() -> bool:
     """Whether every operation is being replaced: never. Transforms see operations as they run."""
     return False

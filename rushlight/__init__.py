@@ -82,6 +82,12 @@ from rushlight.formats import (
     preserve_format as preserve_format,
 )
 from rushlight.formats import (
+    sparse_bsc as sparse_bsc,
+)
+from rushlight.formats import (
+    sparse_bsr as sparse_bsr,
+)
+from rushlight.formats import (
     sparse_coo as sparse_coo,
 )
 from rushlight.formats import (

@@ -42,6 +42,8 @@ contiguous_format, preserve_format = (
 channels_last, channels_last_3d = memory_format("channels_last"), memory_format("channels_last_3d")
 strided, sparse_coo, sparse_csr = layout("strided"), layout("sparse_coo"), layout("sparse_csr")
 sparse_csc, jagged = layout("sparse_csc"), layout("jagged")
+# no tensor has these; programs name them to compare with
+sparse_bsr, sparse_bsc = layout("sparse_bsr"), layout("sparse_bsc")
 CHANNELS_LAST = {channels_last: 4, channels_last_3d: 5}
 
 

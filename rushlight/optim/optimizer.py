@@ -40,6 +40,7 @@ __all__ = [
 
 FLOAT32, FLOAT64 = dtypes.by_name["float32"], dtypes.by_name["float64"]
 Params = Iterable[Any]  # of tensors, of (name, tensor), or of dicts
+ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
 
 class _Required:

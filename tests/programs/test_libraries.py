@@ -1,6 +1,9 @@
 """Names that libraries on top of torch import or ask for when they are loaded."""
 
+import collections
 import importlib
+import types
+import typing
 import warnings
 
 import pytest
@@ -9,7 +12,8 @@ import torch
 import rushlight
 
 NAMES = """
-    _C._disabled_torch_function_impl _C._get_tracing_state _C._jit_set_profiling_mode
+    _C._disabled_torch_function_impl _C._get_tracing_state _C._is_tracing
+    _C._jit_set_profiling_mode
     _dynamo.OptimizedModule _dynamo._trace_wrapped_higher_order_op.TransformGetItemToIndex
     _dynamo.eval_frame.OptimizedModule _dynamo.mark_static_address _shape_as_tensor
     _softmax_backward_data _subclasses.FakeTensorMode _subclasses.fake_tensor.is_fake
@@ -54,6 +58,9 @@ NAMES = """
     cuda._memory_viz.trace_plot
     cuda.streams.Stream export.Dim export.ExportedProgram export.export
     utils.cpp_extension.BuildExtension utils.cpp_extension.CUDAExtension utils.cpp_extension.load
+    utils.data._utils.pin_memory.pin_memory
+    nn.init._no_grad_fill_ nn.init._no_grad_normal_ nn.init._no_grad_trunc_normal_
+    nn.init._no_grad_uniform_ nn.init._no_grad_zero_
 """.split()  # noqa: SIM905
 
 
@@ -367,3 +374,73 @@ def test_no_result_is_in_another_process():
     call = rpc.api._require_initialized(lambda: 1)
     with pytest.raises(RuntimeError, match="RPC has not been initialized"):
         call()
+
+
+class Asked:
+    def pin_memory(self):
+        return "asked"
+
+
+class OwnDict(dict):
+    note = None
+
+
+Pair = collections.namedtuple("Pair", "a b")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"x": Asked(), "y": 3}, [Asked(), "s", b"b"], (Asked(), 1), Pair(Asked(), 2), range(3),
+        None, 3.5, Asked(), {"a": [{"b": (Asked(),)}]}, OwnDict(x=Asked()),
+        collections.deque([Asked()]), collections.OrderedDict(x=Asked()),
+        collections.defaultdict(int, x=Asked()),
+        types.MappingProxyType({"x": Asked()}),
+    ],
+    ids=lambda data: type(data).__name__,
+)  # fmt: skip
+def test_what_batches_hold_is_pinned(data):
+    theirs = torch.utils.data._utils.pin_memory.pin_memory(data)
+    ours = rushlight.utils.data._utils.pin_memory.pin_memory(data)
+    assert (type(ours), ours) == (type(theirs), theirs)
+
+
+def test_tensors_of_batches_are_pinned():
+    pinned = rushlight.utils.data._utils.pin_memory.pin_memory({"x": [rushlight.ones(2)]})
+    assert pinned["x"][0].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [("fill", (2.0,)), ("zero", ()), ("uniform", (1, 2)), ("normal", (1, 2)),
+     ("trunc_normal", (0, 1, -0.5, 2))],
+)  # fmt: skip
+def test_initialisers_that_libraries_take_the_insides_of(name, args):
+    found = []
+    for lib in (torch, rushlight):
+        lib.manual_seed(0)
+        p = lib.nn.Parameter(lib.ones(4))
+        assert getattr(lib.nn.init, f"_no_grad_{name}_")(p, *args) is p
+        found.append(p.tolist())
+    assert found[1] == pytest.approx(found[0])
+
+
+def test_types_of_what_optimizers_take():
+    found = [importlib.import_module(f"{lib}.optim.optimizer") for lib in ("torch", "rushlight")]
+    theirs, ours = [typing.get_args(module.ParamsT) for module in found]
+    assert len(ours) == len(theirs) == 3
+
+
+@pytest.mark.parametrize("name", ["sparse_bsr", "sparse_bsc"])
+def test_layouts_by_blocks_can_be_named(name):
+    layout = getattr(rushlight, name)
+    assert repr(layout) == repr(getattr(torch, name))
+    assert rushlight.ones(1).layout != layout
+    for make in (
+        lambda: rushlight.zeros(2, 2, layout=layout),
+        lambda: rushlight.ones(2, 2).to_sparse(layout=layout),
+        lambda: rushlight.sparse_compressed_tensor([0, 1], [0], [1.0], layout=layout),
+        lambda: rushlight.empty_like(rushlight.ones(2, 2), layout=layout),
+    ):
+        with pytest.raises(RuntimeError):
+            make()

@@ -1,3 +1,4 @@
 """Where PyTorch keeps what `torch.utils.data` also exports, for programs that import it there."""
 
 from rushlight.utils.data._utils import collate as collate
+from rushlight.utils.data._utils import pin_memory as pin_memory

@@ -294,7 +294,12 @@ def broadcast_to(input: Tensor, size: Any) -> Tensor:
     return input.expand(*shape_of((size,), "broadcast_to"))
 
 
-methods(broadcast_to=broadcast_to)
+def _broadcast_to(self: Tensor, *args: Any, size: Any = None) -> Tensor:
+    """``self`` expanded to sizes, one by one or as a tuple: a view."""
+    return broadcast_to(self, shape_of(args or (size,), "broadcast_to"))
+
+
+methods(broadcast_to=_broadcast_to)
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:

@@ -332,3 +332,15 @@ def test_quantiles_have_the_bits_of_pytorch(name):
             for lib in LIBRARIES
         ]
         assert found[0].tolist() == found[1].tolist()
+
+
+def test_sizes_to_broadcast_to_one_by_one():
+    for lib in LIBRARIES:
+        t = lib.ones(1, 3, 1)
+        views = t.broadcast_to(2, 3, 1), t.broadcast_to((2, 3, 1)), t.broadcast_to(size=[2, 3, 1])
+        for found in views:
+            assert tuple(found.shape) == (2, 3, 1) and found.stride() == (0, 1, 1)
+        with pytest.raises(RuntimeError):
+            t.broadcast_to(2, 2)
+        with pytest.raises(TypeError):
+            t.broadcast_to()

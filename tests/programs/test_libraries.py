@@ -2,6 +2,8 @@
 
 import collections
 import importlib
+import subprocess
+import sys
 import types
 import typing
 import warnings
@@ -374,6 +376,12 @@ def test_no_result_is_in_another_process():
     call = rpc.api._require_initialized(lambda: 1)
     with pytest.raises(RuntimeError, match="RPC has not been initialized"):
         call()
+
+
+def test_functions_for_batches_are_there_without_importing_them():
+    program = "import rushlight; print(rushlight.utils.data._utils.collate.default_collate([1, 2]))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "tensor([1, 2])\n", done.stderr
 
 
 class Asked:

@@ -5,6 +5,7 @@ side of a pass), worker (a worker process's side), exchange (what travels betwee
 datapipes, datasets chained by methods.
 """
 
+from rushlight.utils.data import _utils as _utils
 from rushlight.utils.data.collate import default_collate, default_convert
 from rushlight.utils.data.dataloader import DataLoader
 from rushlight.utils.data.datapipes.datapipe import (

@@ -24,7 +24,7 @@ from rushlight.ops.sparse.pattern import Coordinates, Pattern
 from rushlight.ops.sparse.products import Dots
 from rushlight.ops.sparse.rules import is_sparse
 from rushlight.tensor_api import layouts as S
-from rushlight.tensor_api._common import wrap_dim, wrap_dims
+from rushlight.tensor_api._common import warn_once, wrap_dim, wrap_dims
 from rushlight.tensor_api.casting import in_lower_precision
 from rushlight.tensor_api.conversion import LEGACY
 
@@ -219,7 +219,13 @@ class _TypeMeta(type):
 
 def _legacy_type(title: str, d: Any) -> Any:
     def make(cls: Any, *args: Any) -> Tensor:
-        if len(args) >= 2 and isinstance(args[0], Tensor):
+        of_values = len(args) >= 2 and isinstance(args[0], Tensor)
+        form = ("indices, values" + ", size" * (len(args) > 2)) if of_values else "size"
+        warn_once(
+            f"torch.sparse.FloatTensor({form}) and its like are deprecated; use "
+            f"torch.sparse_coo_tensor({form}, dtype=...)."
+        )
+        if of_values:
             values = args[1]
             if values._array.dtype != d:
                 raise TypeError(

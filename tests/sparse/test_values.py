@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import rushlight
+from rushlight.tensor_api import _common
 from tests.sparse.common import SHAPE, both, operands, plain, same
 
 ZERO_STAYS = """
@@ -184,6 +185,16 @@ def test_types():
     assert isinstance(s, rushlight.sparse.DoubleTensor)
     assert not isinstance(s, rushlight.sparse.FloatTensor)
     assert not isinstance(s.to_dense(), rushlight.sparse.DoubleTensor)
+
+
+def test_types_that_are_called_are_deprecated():
+    _common.once.said.clear()
+    i, v = rushlight.tensor([[0]]), rushlight.ones(1)
+    for args in ((2, 3), (i, v), (i, v, (2,))):
+        with pytest.warns(UserWarning, match=r"sparse.FloatTensor\(.* deprecated") as said:
+            rushlight.sparse.FloatTensor(*args)
+        assert said[0].filename == __file__
+        rushlight.sparse.FloatTensor(*args)  # warns once
 
 
 def test_values_share_memory_and_indices_do_not():

@@ -35,7 +35,7 @@ from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.native import AT_ONCE, LEAST, kernels, without_kernels
 from rushlight.core.op import Op
-from rushlight.core.ready import EXACT, Ready
+from rushlight.core.ready import EXACT, Ready, is_constant, spread
 from rushlight.core.sampling import memory_order
 from rushlight.core.scalar import OWN_ERF
 from rushlight.ops.reduce import Mean, Sum
@@ -128,7 +128,9 @@ def made(key: Any, family: Any, most: int, make: Any) -> Any:
 
 
 def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
-    """The result of an elementwise op for arrays of one shape and numbers."""
+    """The result of an elementwise op for arrays and numbers."""
+    if out is None:
+        elements = (spread(elements) or (elements,))[0]
     kinds: list[Any] = []
     shape, in_rows = None, True
     x: Any
@@ -259,12 +261,12 @@ class Rows:
 
 def ready_key(kinds: list[Any], params: dict[str, Any], names: Any) -> Any:
     """Under what ``Elementwise.ready`` has a kernel whose operands are the parameters ``names``,
-    the others being None or all of them constants; None where it cannot: 0.0 equals -0.0.
+    others or all of them being constants; None where it cannot: 0.0 equals -0.0.
     """
     if not params:
         return kinds[0] if len(kinds) == 1 else (*kinds,)
-    if all([(k in names) == (v is not None) for k, v in params.items()]):
-        return (*kinds, *[(k, None) if v is None else k for k, v in params.items()])
+    if all([k in names or is_constant(v) for k, v in params.items()]):
+        return (*kinds, *[k if k in names else (k, v) for k, v in params.items()])
     plain = not names and all([v.__class__ in (float, int) and v for v in params.values()])
     return (*kinds, *params.items()) if plain else None
 

@@ -74,7 +74,7 @@ class Rounded(Elementwise):
 class Derivative(Elementwise):
     """The derivative of an activation at ``x``."""
 
-    def scalar(self, s: Any, x: Any, *, curve: Any, options: Any) -> Any:
+    def scalar(self, s: Any, x: Any, *, curve: Any, **options: Any) -> Any:
         return curve.slope(s, x, **options)
 
 

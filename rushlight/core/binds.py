@@ -13,7 +13,7 @@ from numpy import array, asarray, empty, ndarray
 
 from rushlight import dtypes
 from rushlight.core.autograd import record, record_binary, record_unary
-from rushlight.core.inplace import write
+from rushlight.core.inplace import apart, separate, unrecorded, write
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.op import lone, run
 from rushlight.core.ready import Ready, quick, ready_for
@@ -313,7 +313,7 @@ def make_reversed(op: Elementwise) -> Callable[..., Any]:
 
 def make_binary_update(op: Elementwise) -> Callable[..., Any]:
     """``update`` of an elementwise op of two inputs: writes straight into memory when nothing is
-    recorded or shared.
+    recorded, and the second shares none with the first.
     """
     ufunc, fast, whole = op.ufunc, op.fast, int64 in op.fast
     if ufunc in (np.maximum, np.minimum):  # NumPy wants the word `out` for these
@@ -322,17 +322,17 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
             return of(x, y, out=out)
 
     def update(a: Tensor, other: Any) -> Any:
-        if not state.busy and not (a._tracked and modes.grad):
+        if not state.busy and unrecorded(a):
             x = a._array
             if isinstance(other, Tensor):
                 y = other._array
-                plain = x.dtype is y.dtype and x.dtype in fast and x.base is None and y.base is None
-                plain = plain and not (other._tracked and modes.grad)
+                plain = x.dtype is y.dtype and x.dtype in fast and unrecorded(other)
+                plain = plain and (x is y or apart(x, y))
             elif x.dtype in FLOATS or (whole and x.dtype is int64 and other.__class__ is int):
-                y, plain = other, other.__class__ in NUMBERS and x.base is None
+                y, plain = other, other.__class__ in NUMBERS
             else:
                 plain = False
-            if plain and type(x) is ndarray:
+            if plain and type(x) is ndarray and (x.base is None or separate(x.shape, x.strides)):
                 try:
                     ufunc(x, array(y, x.dtype) if y is other else y, x)
                 except (ValueError, OverflowError, SparseOperand):
@@ -379,7 +379,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
         for t in others:
             if isinstance(t, Tensor):
                 y = t._array
-                if y.dtype is not d or not lone(t, y):
+                if y.dtype is not d or not unrecorded(t) or not (x is y or apart(x, y)):
                     return write(op, a, others, params)
                 arrays.append(y)
             elif t.__class__ in NUMBERS:

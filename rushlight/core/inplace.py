@@ -4,6 +4,8 @@ trailing underscore.
 
 from __future__ import annotations
 
+import functools
+import itertools
 from typing import Any
 
 from numpy import ndarray
@@ -14,7 +16,7 @@ from rushlight.core.device_array import DeviceArray, address
 from rushlight.core.history import check_write, rebase
 from rushlight.core.sparse import Foreign, SparseOperand, rules
 from rushlight.core.state import GradMode, modes, state
-from rushlight.core.tensor import Tensor, alias, layout_dense, written
+from rushlight.core.tensor import Tensor, alias, idle, layout_dense, written
 from rushlight.errors import MemoryOverlapError
 
 
@@ -110,6 +112,26 @@ def root(x: Any) -> Any:
     """The array that owns x's memory, None when that cannot be told at once."""
     owner = x if x.base is None else x.base
     return owner if type(owner) is ndarray and owner.base is None else None
+
+
+def apart(x: Any, y: Any) -> bool:
+    """Whether two arrays surely share no memory."""
+    a, b = x if x.base is None else x.base, y if y.base is None else y.base
+    return a is not b and type(a) is ndarray is type(b) and a.base is None is b.base
+
+
+@functools.lru_cache(maxsize=1024)
+def separate(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether the elements of an array surely have memory of their own each."""
+    dims = sorted([(s, n) for n, s in zip(shape, strides, strict=True) if n > 1])
+    return all([s > 0 for s, _ in dims[:1]]) and all(
+        [step >= s * n for (s, n), (step, _) in itertools.pairwise(dims)]
+    )
+
+
+def unrecorded(t: Tensor) -> bool:
+    """Whether what happens to t is surely not recorded."""
+    return not (t._tracked and modes.grad) or idle(t)
 
 
 def may_share(owner: Any, other: Any) -> bool:

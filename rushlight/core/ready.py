@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+import math
 from typing import Any
 
-from numpy import empty, ndarray
+from numpy import broadcast_shapes, empty, ndarray
 
+from rushlight.core.native import LEAST
+from rushlight.core.op import Op
 from rushlight.dtypes import NUMBERS
 
 EXACT = 2**53  # integers up to here are float64 numbers
@@ -34,20 +39,19 @@ class Ready:
 
 
 def quick(op: Any, elements: Any, params: dict[str, Any], into: bool = False) -> Any:
-    """What a kernel that is ready makes of contiguous arrays and numbers, or None; ``into``: in
-    the first of them.
+    """What a kernel that is ready makes of arrays and numbers, or None; ``into``: in the first of
+    them. Arrays are contiguous and of one shape, or become so at little cost.
     """
-    first: Any = None
     shape: Any = None
+    order: Any = "C"
     key: Any = []
+    plain = True
     for x in elements:
         if x.__class__ is ndarray:
             if shape is None:
-                first, shape = x, x.shape
-            elif x.shape != shape:
-                return None
-            if not x.flags.carray:
-                return None
+                shape = x.shape
+            if x.shape != shape or not x.flags.carray:
+                plain = False
             key.append(x.dtype)
         elif is_number(x):
             key.append(None)
@@ -59,18 +63,81 @@ def quick(op: Any, elements: Any, params: dict[str, Any], into: bool = False) ->
         ready, values = ready_for(op.ready, key, params)
     else:
         ready = op.ready.get(key[0] if len(key) == 1 else (*key,))
-    if ready is None or not 0 < first.size <= ready.most:
+    if ready is None:
         return None
-    if into and first.dtype is not ready.dtype:
+    if not plain:
+        found = None if into else spread(elements)
+        if found is None:
+            return None
+        elements, shape, order = found
+    n = math.prod(shape)
+    if not 0 < n <= ready.most:
         return None
-    n = first.size
-    if not into or n < ready.unit:
-        out = first if into else empty(shape, ready.dtype)
+    if not into:
+        out = empty(shape, ready.dtype, order)
         ready.compute(*elements, *values, out, n)
         return out
+    first = elements[0]
+    if first.dtype is not ready.dtype:
+        return None
+    if n < ready.unit:
+        ready.compute(*elements, *values, first, n)
+        return first
     aside = empty(ready.unit, ready.dtype) if n % ready.unit else first
     ready.write(*elements, *values, first, first, aside, n)
     return first
+
+
+def spread(elements: Any) -> Any:
+    """(elements, shape, order): few arrays with gaps or of several shapes as contiguous ones of one
+    shape; those that lie in columns, as many as there may be, stay as they are. None where NumPy
+    has to find the order of the result, or single numbers have a dtype of their own.
+    """
+    shape: Any = None
+    rows = columns = True
+    kinds: Any = {x.dtype for x in elements if x.__class__ is ndarray}
+    for x in elements:
+        if x.__class__ is ndarray:
+            f, have = x.flags, x.shape
+            if not have and len(kinds) > 1:
+                return None
+            columns = columns and f.f_contiguous and f.behaved and shape in (None, have)
+            rows = rows and x.size < LEAST and (f.c_contiguous or goes_in_rows(have, x.strides))
+            shape = have if shape is None or shape == have else common_shape(shape, have)
+            if shape is None or not (rows or columns):
+                return None
+    if shape is None:
+        return None
+    if not rows or math.prod(shape) >= LEAST:
+        return (elements, shape, "F") if columns else None
+    found: Any = []
+    for x in elements:
+        if x.__class__ is ndarray and not (x.shape == shape and x.flags.carray):
+            y, x = x, empty(shape, x.dtype)
+            x[...] = y
+        found.append(x)
+    return found, shape, "C"
+
+
+@functools.lru_cache(maxsize=1024)
+def goes_in_rows(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether later elements of an array never lie before earlier ones."""
+    steps = [s for n, s in zip(shape, strides, strict=True) if n > 1 and s]
+    return all([a >= b > 0 for a, b in itertools.pairwise([*steps[:1], *steps])])
+
+
+@functools.lru_cache(maxsize=1024)
+def common_shape(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...] | None:
+    """What two shapes broadcast to, or None."""
+    try:
+        return broadcast_shapes(a, b)
+    except ValueError:
+        return None
+
+
+def is_constant(v: Any) -> bool:
+    """Whether a kernel is made for a parameter's value, which an equal one may stand for."""
+    return v is None or v.__class__ is str or isinstance(v, Op)
 
 
 def is_number(x: Any) -> bool:
@@ -91,8 +158,8 @@ def ready_for(found: dict[Any, Ready], key: Any, params: dict[str, Any]) -> tupl
     names: list[Any] = []
     values: list[Any] = []
     for name, v in params.items():
-        if v is None:
-            names.append((name, None))
+        if is_constant(v):
+            names.append((name, v))
         elif v.__class__ in REALS and -EXACT <= v <= EXACT:  # type: ignore[operator]
             names.append(name)
             values.append(v)

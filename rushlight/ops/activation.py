@@ -129,23 +129,23 @@ class Activation(Elementwise, abstract=True):
         return 0
 
     def grad(self, g, input):
-        return Slope.bind(g, input, curve=self, options={})
+        return Slope.bind(g, input, curve=self)
 
 
 class Tunable(Activation, abstract=True):
     """An activation with parameters."""
 
     def grad(self, g, input, params):
-        return Slope.bind(g, input, curve=self, options=params)
+        return Slope.bind(g, input, curve=self, **params)
 
 
 class Slope(Elementwise):
-    """``g`` times the derivative of an activation at ``x``."""
+    """``g`` times the derivative of an activation, with its ``options``, at ``x``."""
 
-    def scalar(self, s, g, x, *, curve, options):
+    def scalar(self, s, g, x, *, curve, **options):
         return g * curve.slope(s, x, **options)
 
-    def eager(self, xp, g, x, *, curve, options):
+    def eager(self, xp, g, x, *, curve, **options):
         quick_slope = curve.quick_slope
         d = quick_slope(x) if quick_slope is not None else curve.slope(NUMPY, x, **options)
         if d.dtype == np.bool_:
@@ -157,11 +157,17 @@ class Slope(Elementwise):
             f"{params['curve'].backward_name(None)[:-1]}Backward0" if params else "SlopeBackward0"
         )
 
-    def grad_g(self, g, x, curve, options):
-        return Slope.bind(g, x, curve=curve, options=options)
+    def grad_g(self, g, x, params):
+        return Slope.bind(g, x, **params)
 
-    def grad_x(self, gg, g, x, curve, options):
+    def grad_x(self, gg, g, x, params):
+        curve, options = curve_of(params)
         return gg * g * curve.bend(x, **options)
+
+
+def curve_of(params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The activation whose slope has these parameters, and its own."""
+    return params["curve"], {k: v for k, v in params.items() if k != "curve"}
 
 
 def sigmoid(s: Any, x: Any) -> Any:

@@ -262,13 +262,13 @@ def owner(x: Any) -> Any:
     """
     if x.__class__ is DeviceArray:
         return x.memory
-    while isinstance(x.base, np.ndarray) or hasattr(x.base, "base"):
-        b = x.base
+    b = x.base
+    while b is not None:
         if not isinstance(b, np.ndarray):
-            b = b.base
+            b = getattr(b, "base", None)
             if b is None:
                 break
-        x = b
+        x, b = b, b.base
     return x
 
 
@@ -277,8 +277,9 @@ def flat_memory(x: Any) -> Any:
     if isinstance(x, Window):
         raise x.operand("memory")
     root = owner(x)
-    order = sorted(range(root.ndim), key=lambda i: (-abs(root.strides[i]), i))
-    flat = root.transpose(order).reshape(-1, copy=False)
+    if not root.flags.c_contiguous:
+        root = root.transpose(sorted(range(root.ndim), key=lambda i: (-abs(root.strides[i]), i)))
+    flat = root.reshape(-1, copy=False)
     return (
         flat
         if flat.dtype == x.dtype
@@ -286,10 +287,18 @@ def flat_memory(x: Any) -> Any:
     )
 
 
+def memory_size(x: Any) -> int:
+    """How many elements like x's the memory behind x has."""
+    root = owner(x)
+    return int(root.nbytes) // int(x.itemsize)
+
+
 def offset_of(x: Any) -> int:
     """Elements between the start of x's memory and x's first element."""
     x = x.stand_in() if isinstance(x, Window) else x
     root = owner(x)
+    if root is x:
+        return 0
     return int(
         (x.__array_interface__["data"][0] - root.__array_interface__["data"][0]) // x.itemsize
     )
@@ -303,6 +312,9 @@ class AsStrided(Movement):
     overlaps = by_place = True
 
     def eager(self, xp, input, *, size, stride, offset, source):
+        root, n = owner(input), input.itemsize
+        if root.__class__ is np.ndarray and root.flags.carray and all(size):  # as NumPy does it
+            return np.ndarray(size, input.dtype, root, offset * n, tuple([s * n for s in stride]))
         return strided(flat_memory(input), size, stride, offset)
 
     def grad(self, g, size, stride, offset, source):

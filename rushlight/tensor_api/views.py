@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 import math
 from typing import Any
@@ -344,23 +343,24 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     x = x.stand_in() if isinstance(x, Window) else x
     shape = tuple([as_int(n, "size") for n in size])
     steps = tuple([as_int(n, "stride") for n in stride])
-    offset = V.offset_of(x) if storage_offset is None else as_int(storage_offset, "storage_offset")
+    source = V.geometry(x)
+    offset = source[-1] if storage_offset is None else as_int(storage_offset, "storage_offset")
     if len(shape) != len(steps):
         raise ShapeError(f"as_strided: size {shape} and stride {steps} must have the same length.")
-    if any([s < 0 for s in steps]) or any([n < 0 for n in shape]) or offset < 0:
+    if min((*steps, *shape, offset)) < 0:
         raise ShapeError(
             f"as_strided: Negative sizes, strides or offsets are not supported, got {shape}, "
             f"{steps}, {offset}."
         )
-    last = offset + builtins.sum([(n - 1) * s for n, s in zip(shape, steps, strict=True)])
-    have = V.flat_memory(x).size
+    last, have = offset, V.memory_size(x)
+    for n, s in zip(shape, steps, strict=True):
+        last += (n - 1) * s
     if all(shape) and last >= have:
         raise ShapeError(
             f"setStorage: sizes {list(shape)}, strides {list(steps)}, storage offset {offset} "
             f"require {last + 1} elements, which are "
             f"out of bounds for storage of {have} elements."
         )
-    source = V.geometry(x) if x.dtype in dtypes.DIFFERENTIABLE else None
     return V.AsStrided.bind(input, size=shape, stride=steps, offset=offset, source=source)
 
 

@@ -38,8 +38,8 @@ PARAMS = {
     "Logit": {"eps": None},
     "NanToNum": {"nan": 0.5, "posinf": 7.0, "neginf": -7.0},
     "MaskedFill": {"value": 2.0},
-    "Slope": {"curve": Gelu.instance, "options": {}},
-    "Derivative": {"curve": Gelu.instance, "options": {}},
+    "Slope": {"curve": Gelu.instance},
+    "Derivative": {"curve": Gelu.instance},
 }
 
 
@@ -157,7 +157,7 @@ LAYOUTS = {
 }
 
 
-SLOPE = {"curve": Silu.instance, "options": {}}
+SLOPE = {"curve": Silu.instance}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

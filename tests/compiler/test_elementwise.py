@@ -73,7 +73,6 @@ PARAMS = {
     "posinf": 1.5,
     "neginf": -1.5,
     "curve": Silu.instance,
-    "options": {},
     "min": -2,
     "max": 40,
     "quant_min": -8,

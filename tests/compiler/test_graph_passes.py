@@ -141,7 +141,7 @@ def layer(curve=Gelu, used=False, options=None):
     v, w, g = [b.input(rng.standard_normal((4, 33)).astype("f")) for _ in range(3)]
     x = b.op(Add, v, w)
     y = b.op(curve, x, **(options or {}))
-    d = b.op(Slope, g, x, curve=curve.instance, options=options or {})
+    d = b.op(Slope, g, x, curve=curve.instance, **(options or {}))
     return b.returns(y, d, *([b.op(Exp, x)] if used else []))
 
 
@@ -170,7 +170,7 @@ def test_arguments_that_are_kept_anyway_and_slopes_of_lines_stay():
     assert body(keep_slopes(b.graph)) == body(b.graph)
     b = Builder()
     x, g = b.input(X), b.input(X)
-    y, d = b.op(Gelu, x), b.op(Slope, g, x, curve=Gelu.instance, options={})
+    y, d = b.op(Gelu, x), b.op(Slope, g, x, curve=Gelu.instance)
     b.returns(y, d)
     assert body(keep_slopes(b.graph)) == body(b.graph)
 

@@ -318,3 +318,57 @@ def test_what_meets_at_one_place(shape, dim, dtype):
         same_places(lambda kind=kind: [x.scatter_reduce(dim, index, y, kind)])
     with pytest.raises(RuntimeError, match="out of bounds"):
         x.scatter_reduce(dim, index + shape[dim], y, "amax")
+
+
+LAYOUTS = {
+    "rows": lambda x: x,
+    "columns": lambda x: x.swapaxes(0, -1).copy().swapaxes(0, -1),
+    "every second": lambda x: np.repeat(x, 2, -1)[..., ::2],
+    "repeated": lambda x: np.broadcast_to(x[:1], x.shape),
+    "a row": lambda x: x[0],
+    "a column": lambda x: x[..., :1],
+    "one": lambda x: x[0, 0, 0],
+}
+
+
+@pytest.mark.parametrize("first", LAYOUTS)
+@pytest.mark.parametrize("second", LAYOUTS)
+def test_few_lie_in_any_order(first, second):
+    """Formulas of operands that broadcast, have gaps or lie in other orders, twice: when no kernel
+    is ready, and when one is.
+    """
+    x, y = LAYOUTS[first](np.exp(random(3, 4, 5))), LAYOUTS[second](np.exp(random(3, 4, 5, seed=1)))
+    a, b = rl.as_tensor(x), rl.as_tensor(y)
+    for f in (rl.hypot, rl.remainder, lambda a, b: rl.sub(a, b, alpha=2), lambda a, b: F.silu(a)):
+        with without_kernels():
+            expected = f(a, b)
+        for _ in range(2):
+            found = f(a, b)
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), 1e-6, 1e-6)
+            assert found.stride() == expected.stride()
+
+
+@pytest.mark.parametrize("write", ["add_", "mul_", "sub_"])
+def test_views_are_written_like_copies(write):
+    """Views of one memory read and written at once, and views that lie across themselves."""
+    pairs = [
+        lambda m: (m[0], m[1]),
+        lambda m: (m[:, 1:], m[:, :-1].clone()[:, :]),
+        lambda m: (m.T, m.T),
+        lambda m: (m[1:3, 1:3].T, m[1:3, 1:3].T),
+        lambda m: (m[0], m[2].clone().expand(2, 4)[1]),
+    ]
+    for pair in pairs:
+        m = rl.tensor(random(4, 4))
+        t = torch.tensor(m.numpy())
+        for fw_m in (m, t):
+            x, y = pair(fw_m)
+            before = m._version, t._version
+            assert getattr(x, write)(y) is x
+            assert (m._version, t._version) != before
+        np.testing.assert_array_equal(m.numpy(), t.numpy())
+    m, over = rl.tensor(random(4, 4)), "more than one element"
+    with pytest.raises(RuntimeError, match="some elements"):
+        getattr(m.view(-1)[1:], write)(m.view(-1)[:-1])
+    with pytest.raises(RuntimeError, match=over):
+        getattr(m[:1].expand(4, 4), write)(1.0)

@@ -17,7 +17,7 @@ from rushlight.compiler.loops import ZERO, Table
 from rushlight.compiler.passes.rewrite import substituted
 from rushlight.compiler.primitives import Derivative
 from rushlight.compiler.scalars import FLOATS, Scalar, ScalarMath, UnsupportedError
-from rushlight.ops.activation import Slope
+from rushlight.ops.activation import Slope, curve_of
 from rushlight.ops.arithmetic import Mul
 
 
@@ -57,7 +57,7 @@ def slope_of(readers: list[Node]) -> Node | None:
     if not slopes or isinstance(readers[0].op, Slope):
         return None
     first = slopes[0]
-    curve, options, x = first.params["curve"], first.params["options"], first.inputs[1]
+    (curve, options), x = curve_of(first.params), first.inputs[1]
     for node in readers:
         if not isinstance(node.op, Slope):
             if node.op is not curve or node.params != options:
@@ -72,10 +72,10 @@ def slope_of(readers: list[Node]) -> Node | None:
 
 def takes_time(slope: Node, d: np.dtype[Any]) -> bool:
     """Whether the derivative has more than a few instructions."""
-    table = Table()
+    table, (curve, options) = Table(), curve_of(slope.params)
     x = Scalar(table, table.make("load", d, (), (0, ZERO)))
     try:
-        slope.params["curve"].slope(ScalarMath(table, d), x, **slope.params["options"])
+        curve.slope(ScalarMath(table, d), x, **options)
     except UnsupportedError:
         return False
     return any([e.op not in PLAIN | {"load", "const"} for e in table.known.values()])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from rushlight import formats
 from rushlight.core.autograd import known_as
-from rushlight.core.tensor import Tensor, expect_tensors
+from rushlight.core.tensor import Tensor, expect_tensors, wrap
 from rushlight.errors import ShapeError
 from rushlight.nn.functional.conv import expanded
 from rushlight.ops.fold import Fold, Unfold, window_counts
-from rushlight.tensor_api._common import in_order_of
+from rushlight.tensor_api._common import in_order_of, unrecorded
 
 __all__ = [
     "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "native_channel_shuffle", "fold",
@@ -49,12 +51,10 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
             "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square"
             f" of upscale_factor, but input.size(-3)={c} is not divisible by {r * r}"
         )
-    x = input.reshape(*lead, c // (r * r), r, r, h, w)
-    n = len(lead)
-    out = x.permute(*range(n + 1), n + 3, n + 1, n + 4, n + 2).reshape(
-        *lead, c // (r * r), h * r, w * r
-    )
-    return known_as("PixelShuffleBackward0", in_order_of(_copied(out), input))
+    n, c = len(lead), c // (r * r)
+    order = (*range(n + 1), n + 3, n + 1, n + 4, n + 2)
+    out = _moved(input, (*lead, c, r, r, h, w), order, (*lead, c, h * r, w * r))
+    return known_as("PixelShuffleBackward0", out)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -85,17 +85,19 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
             f"pixel_unshuffle expects height and width to be divisible by downscale_factor, but {h}"
             f" and {w} are not by {r}"
         )
-    x = input.reshape(*lead, c, h // r, r, w // r, r)
-    n = len(lead)
-    out = x.permute(*range(n + 1), n + 2, n + 4, n + 1, n + 3).reshape(
-        *lead, c * r * r, h // r, w // r
-    )
-    return known_as("PixelUnshuffleBackward0", in_order_of(_copied(out), input))
+    n, h, w = len(lead), h // r, w // r
+    order = (*range(n + 1), n + 2, n + 4, n + 1, n + 3)
+    out = _moved(input, (*lead, c, h, r, w, r), order, (*lead, c * r * r, h, w))
+    return known_as("PixelUnshuffleBackward0", out)
 
 
-def _copied(out: Tensor) -> Tensor:
-    """``out`` in memory of its own also where nothing had to move."""
-    return out.clone() if out._is_view() else out
+def _moved(input: Tensor, apart: Any, order: Any, shape: Any) -> Tensor:
+    """``input`` with dims taken ``apart``, permuted and taken together, in memory of its own."""
+    arrays = unrecorded(input)
+    if arrays is not None and arrays[0].flags.c_contiguous:
+        return wrap(np.array(arrays[0].reshape(apart).transpose(order), order="C").reshape(shape))
+    out = input.reshape(apart).permute(order).reshape(shape)
+    return in_order_of(out.clone() if out._is_view() else out, input)
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:

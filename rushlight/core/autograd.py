@@ -136,10 +136,12 @@ def attach(n: Node, out: Any) -> None:
     if out.__class__ is not list:
         out._node, out._tracked = n, True
         return
-    n.special = True
-    n.out_specs = [(o._array.shape, o._array.dtype) for o in out]
+    n.special, n.out_specs = True, []
     for i, o in enumerate(out):
-        if o._array.dtype in dtypes.DIFFERENTIABLE:
+        a = o._array
+        d = a.dtype
+        n.out_specs.append((a.shape, d))
+        if d in dtypes.DIFFERENTIABLE:
             o._node, o._tracked = output_of(n, i), True
 
 

@@ -278,11 +278,13 @@ def prepare(node: Node, g: Any) -> Any:
     several outputs.
     """
     if node.out_specs is not None:
-        fills = node.fills
-        g = [
-            g[i] if i in g else zero_like_spec(s, next(iter(g.values()))) if fills else None
-            for i, s in enumerate(node.out_specs)
-        ]
+        fills, given = node.fills, g
+        g = []
+        for i, s in enumerate(node.out_specs):
+            r = given.get(i)
+            if r is None and fills:
+                r = zero_like_spec(s, next(iter(given.values())))
+            g.append(r)
         if node.pre_hooks:
             g = list(run_pre_hooks(node, tuple(g)))
         return g

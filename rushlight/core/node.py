@@ -237,15 +237,18 @@ class Node:
 
     def _backward_joint(self, g: Any, needed: Any) -> list[Any]:
         rule, reads = self.op.joint
-        needs = [e is not None and (needed is None or e in needed) for e in self.edges]
-        grads = rule(
-            g, needs, *[self.fetch(k) if k.__class__ is int else self.look(k) for k in reads]
-        )
+        needs, given, grads = list[bool](), list[Any](), list[Any]()  # see autograd.edges_of
+        for e in self.edges:
+            needs.append(e is not None and (needed is None or e in needed))
+        for k in reads:
+            given.append(self.fetch(k) if k.__class__ is int else self.look(k))
         specs = self.specs
-        return [
-            None if not need or r is None else r if specs is None else fit(r, specs[i])
-            for i, (r, need) in enumerate(zip(grads, needs, strict=True))
-        ]
+        for r, need in zip(rule(g, needs, *given), needs, strict=True):
+            if not need or r is None:
+                grads.append(None)
+            else:
+                grads.append(r if specs is None else fit(r, specs[len(grads)]))
+        return grads
 
 
 def unpacked(unpack: Callable[[Any], Any], kept: Any) -> Tensor:

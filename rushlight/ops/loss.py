@@ -405,6 +405,27 @@ def quick_loss(logp: Any, target: Any, reduction: str, ignore_index: int) -> Any
     return out
 
 
+def quick_gradient(g: Any, logp: Any, target: Any, reduction: str, ignore_index: int) -> Any:
+    """The gradient of the loss of rows, by log-probabilities of this shape or by the scores that
+    ``logp`` was made of, by a loop; or None.
+    """
+    entropy = logp.__class__ is np.ndarray
+    shape, d = logp.shape if entropy else logp, g.dtype
+    if reduction == "none" or d not in dtypes.FLOATS or len(shape) != 2 or not math.prod(shape):
+        return None
+    if target.shape != shape[:1] or target.dtype is not dtypes.int64 or not target.flags.carray:
+        return None
+    if entropy and not (logp.dtype is d and logp.flags.carray):
+        return None
+    name = "entropy gradient" if entropy else "picked gradient"
+    run = kernels.runner(name, d, 4, math.prod(shape), exact=False)
+    out = np.empty(shape, d)
+    sizes = shape[1], ignore_index, reduction == "mean", shape[0]
+    if run is None or not run(logp if entropy else out, target, g, out, *sizes):
+        return None
+    return out
+
+
 def picked_loss(logp: Any, target: Any, weight: Any, reduction: str, ignore_index: int) -> Any:
     """``-weight[target] * logp[target]``, reduced."""
     if weight is None and reduction != "none":
@@ -490,6 +511,10 @@ class NllGrad(Op):
     label = "NllLossBackward"
 
     def eager(self, xp, g, target, weight, *, shape, reduction, ignore_index):
+        if weight is None and target.__class__ is np.ndarray:
+            found = quick_gradient(g, shape, target, reduction, ignore_index)
+            if found is not None:
+                return found
         d, g = g.dtype, widened(g)
         out = np.zeros(shape, g.dtype)
         c, classes = coefficients(g, out, target, widened(weight), reduction, ignore_index)
@@ -548,6 +573,10 @@ def cross_entropy_gradient(
     g: Any, logp: Any, target: Any, weight: Any, reduction: str, ignore_index: int
 ) -> Any:
     """``CrossEntropyGrad`` of arrays."""
+    if weight is None:
+        found = quick_gradient(g, logp, target, reduction, ignore_index)
+        if found is not None:
+            return found
     d, g, logp = logp.dtype, widened(g), widened(logp)
     c, classes = coefficients(g, logp, target, widened(weight), reduction, ignore_index)
     out = np.exp(logp)

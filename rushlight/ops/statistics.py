@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -35,9 +36,10 @@ class Variance(Summing, abstract=True):
         wide = widened(input)
         n = count_of(input.shape, dim)
         if wide.dtype is dtypes.float32 and wide.size < FEW:  # exact enough to need no more
-            along = one_dim(wide.shape, dim, keepdim)
-            if along is not None and n > correction:
-                return few_variances(wide, along, correction)
+            run = run_of(wide.shape, dim, keepdim)
+            if run is not None and n > correction and wide.size:
+                *sizes, shape = run
+                return few_variances(wide.reshape(*sizes), correction).reshape(shape)
             off = wide.astype(np.float64)
             off -= np.add.reduce(off, dim, None, None, True) / n
             off *= off
@@ -59,39 +61,40 @@ class Variance(Summing, abstract=True):
 FEW = 2048  # elements whose spread is found in float64, one after another
 
 
-def one_dim(shape: tuple[int, ...], dim: Any, keepdim: bool) -> int | None:
-    """The dim that is reduced, if it is but one, and none stays with size 1."""
-    if keepdim:
+@functools.lru_cache(maxsize=256)
+def run_of(shape: tuple[int, ...], dim: Any, keepdim: bool) -> Any:
+    """How many elements lie before, in and behind the dims that are reduced, and the result's
+    shape; None where those dims are no neighbours.
+    """
+    dims = range(len(shape)) if dim is None else sorted(dim)
+    start, stop = (dims[0], dims[-1] + 1) if dims else (0, 0)
+    if len(dims) != stop - start:
         return None
-    if dim is None:
-        return 0 if len(shape) == 1 else None
-    return dim[0] if len(dim) == 1 else None
+    before, inside, behind = shape[:start], shape[start:stop], shape[stop:]
+    kept = before + (1,) * len(inside) * keepdim + behind
+    return math.prod(before), math.prod(inside), math.prod(behind), kept
 
 
-def few_variances(x: Any, dim: int, correction: float) -> Any:
-    """The variances, in float64, along a dim of few float32."""
-    off, n = x.astype(np.float64), x.shape[dim]
-    last = (*(slice(None),) * dim, slice(n - 1, n))
-    off -= np.add.accumulate(off, dim)[last] / number(n, dtypes.float64)
+def few_variances(x: Any, correction: float) -> Any:
+    """The variances, in float64, along the middle dim of few float32."""
+    off, n = x.astype(np.float64), x.shape[1]
+    off -= np.add.accumulate(off, 1)[:, n - 1 :] / number(n, dtypes.float64)
     off *= off
-    total = np.add.accumulate(off, dim)[last].squeeze(dim)
-    return np.asarray(total / number(n - correction, dtypes.float64))
+    return np.add.accumulate(off, 1)[:, n - 1] / number(n - correction, dtypes.float64)
 
 
 def spread(kind: str, x: Any, dim: Any, keepdim: bool, correction: float) -> Any:
     """The same, or square roots of it, by a loop, in float32; None where it is not for that."""
-    along = one_dim(x.shape, dim, keepdim)
     plain = x.__class__ is np.ndarray and x.dtype is dtypes.float32
-    if along is None or not plain or not 0 < x.size < FEW:
+    run = run_of(x.shape, dim, keepdim) if plain and 0 < x.size < FEW else None
+    if run is None:
         return None
-    shape = x.shape
-    n = shape[along]
+    rows, n, inner, shape = run
     loop = kernels.runner(kind, x.dtype, 3, x.size) if n > correction else None
     if loop is None or not x.flags.c_contiguous:
         return None
-    out = np.empty(shape[:along] + shape[along + 1 :], x.dtype)
-    inner = math.prod(shape[along + 1 :])
-    loop(x, out, number(n - correction, dtypes.float64), n, inner, x.size // (n * inner))
+    out = np.empty(shape, x.dtype)
+    loop(x, out, number(n - correction, dtypes.float64), n, inner, rows)
     return out
 
 

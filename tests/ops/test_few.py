@@ -372,3 +372,30 @@ def test_views_are_written_like_copies(write):
         getattr(m.view(-1)[1:], write)(m.view(-1)[:-1])
     with pytest.raises(RuntimeError, match=over):
         getattr(m[:1].expand(4, 4), write)(1.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("classes", SIZES)
+def test_gradients_of_targets(classes, dtype):
+    """Of losses of rows, whose first, or all, targets do not count."""
+    x = rl.tensor(random(5, classes, dtype=dtype), requires_grad=True)
+    for first, rest in ((0, classes - 1), (-100, 0), (-100, -100)):
+        y = rl.tensor([first, rest, rest, classes // 2 if rest >= 0 else rest, rest])
+        for loss in (F.cross_entropy, F.nll_loss):
+            for reduction in ("mean", "sum"):
+
+                def gradient(loss=loss, y=y, reduction=reduction):
+                    return rl.autograd.grad(loss(x, y, reduction=reduction) * 1.5, x)[0]
+
+                check(gradient, dtype)
+
+
+@pytest.mark.parametrize(
+    "shape, dim", [((4, 5, 6), (1, 2)), ((4, 5, 6), None), ((3, 1, 4), (0, 1))]
+)
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_spreads_of_neighbours(shape, dim, keepdim):
+    """Of few elements, to the bit what NumPy finds."""
+    kernels.loaded = True
+    x = rl.tensor(random(*shape))
+    same_places(lambda: (x.std(dim, keepdim=keepdim), x.mT.var(dim, keepdim=keepdim)))

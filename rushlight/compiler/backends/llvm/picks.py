@@ -1,4 +1,6 @@
-"""Losses of rows, each of one class: of log-probabilities, and of margins between scores."""
+"""Losses of rows, each of one class: of log-probabilities, with their gradients, and of margins
+between scores.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,12 @@ from typing import Any
 
 from rushlight.compiler.backends.llvm.direct import FAILED
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
+from rushlight.compiler.backends.llvm.ir.math import Vectors
+from rushlight.compiler.backends.llvm.ir.text import splat_literal
 
 NAME, MARGINS = "picked loss", "margin loss"
+ENTROPY = "entropy gradient"
+GRADIENTS = ("picked gradient", ENTROPY)
 
 
 def text(_: str, d: Any, width: int) -> str:
@@ -40,6 +46,53 @@ def text(_: str, d: Any, width: int) -> str:
     result = result if e == "double" else f(f"fptrunc double {result} to {e}")
     f.do(f"store {e} {result}, ptr {out}, align {f.size}")
     f.do(f"store i64 {f(f'zext i1 {wrong} to i64')}, ptr {f.at(sizes, FAILED, 8)}, align 8")
+    f.end()
+    return f.module.text()
+
+
+def gradient_text(name: str, d: Any, width: int) -> str:
+    """``c (exp(x[u]) - hit)`` for ENTROPY, else ``c (0 - hit)``, where hit is 1 at target[u], for x
+    (units, classes), operand 0, target, operand 1, and c, operand 2, to operand 3. Operand 4 holds
+    classes, the target whose rows are 0, and whether c is divided by the number of others. It
+    fails where a target is out of range.
+    """
+    f = kernel(width, d)
+    x, target, factor, out, sizes = [f.operand(k) for k in range(5)]
+    classes, ignored, is_mean = [f.scalar64(f.at(sizes, k, 8)) for k in range(3)]
+    e, zero, one = f.element, *[splat_literal(v, f.element, f.lanes) for v in (0.0, 1.0)]
+
+    def counted(u: Number, state: list[str]) -> list[str]:
+        y = f.scalar64(f.at(target, u, 8))
+        counts = f(f"icmp ne i64 {y}, {ignored}")
+        out_of_range = f(f"and i1 {counts}, {f(f'icmp uge i64 {y}, {classes}')}")
+        count = f(f"add i64 {state[0]}, {f(f'zext i1 {counts} to i64')}")
+        return [count, f(f"or i1 {state[1]}, {out_of_range}")]
+
+    count, wrong = f.span("%lo", "%hi", 1, counted, [("i64", "0"), ("i1", "false")])
+    f.do(f"store i64 {f(f'zext i1 {wrong} to i64')}, ptr {f.at(sizes, FAILED, 8)}, align 8")
+    total = f.scalar(factor)
+    mean = f(f"fdiv {e} {total}, {f(f'sitofp i64 {count} to {e}')}")
+    each = f(f"select i1 {f(f'icmp ne i64 {is_mean}, 0')}, {e} {mean}, {e} {total}")
+
+    def row(u: Number, _: list[str]) -> None:
+        y, start = f.scalar64(f.at(target, u, 8)), f(f"mul nsw i64 {u}, {classes}")
+        counts = f(f"icmp ne i64 {y}, {ignored}")
+        c = f.splat(f(f"select i1 {counts}, {e} {each}, {e} 0.0"))
+
+        def some(i: Number, _: list[str]) -> None:
+            on, at, before = f.lanes_below(f.sub(classes, i)), f.add(start, i), f.sub(y, i)
+            hit = f(f"xor {f.bits} {f.lanes_below(f.add(before, 1))}, {f.lanes_below(before)}")
+            p = zero
+            if name == ENTROPY:
+                given = [f.load(f.at(x, at), mask=on)]
+                p = Vectors(f, f.lanes, f.here).function("exp", f.dtype, given)
+            ones = f(f"select {f.bits} {hit}, {f.vector} {one}, {f.vector} {zero}")
+            rest = f(f"fsub {f.vector} {p}, {ones}")
+            f.masked_store(f.at(out, at), f(f"fmul {f.vector} {rest}, {c}"), on)
+
+        f.span(0, classes, f.lanes, some)
+
+    f.span("%lo", "%hi", 1, row)
     f.end()
     return f.module.text()
 

@@ -484,6 +484,7 @@ WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     **dict.fromkeys(pools.NAMES, pools.text),
     norms.RUNNING: norms.running,
     picks.NAME: picks.text,
+    **dict.fromkeys(picks.GRADIENTS, picks.gradient_text),
     ramps.FILL: lambda _, d, width: ramps.fill(d, width),
     ramps.LIMIT: lambda _, d, width: ramps.limit(d, width),
     ramps.RAMP: lambda _, d, width: ramps.ramp(d, width),

@@ -93,6 +93,16 @@ class Engine:
                 return self._block[start:end]
             return self._words_across_blocks(count)
 
+    def left(self) -> int:
+        """How many words of the current block are not used; below 0 where there is no block."""
+        return BLOCK - self.desk.item(USED)
+
+    def give_back(self, count: int) -> None:
+        """The last `count` words, all of the current block, are the next ones again. The caller
+        holds the engine since they were drawn.
+        """
+        self.desk[USED] -= count
+
     def longs(self, count: int) -> NDArray[np.uint64]:
         """The next `count` 64-bit words, each made of two: the first is the high half."""
         words = self.words(2 * count)

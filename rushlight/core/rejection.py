@@ -29,31 +29,29 @@ _SQUEEZE = float(np.float32(0.0331))
 
 
 class Uniforms:
-    """Uniform doubles one by one. They are drawn from the engine many at a time; leaving the
-    context gives back those that were not taken.
+    """Uniform doubles one by one. They are drawn from the engine many at a time, those behind the
+    first from one block; leaving the context gives back those that were not taken.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._values: list[float] = []
-        self._drawn, self._next = 0, 64
+        self._next = 16
 
     def __enter__(self) -> Uniforms:
         self.engine.holding().acquire()
-        self._mark = self.engine.mark()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._values:
-            self.engine.rewind(self._mark)
-            self.engine.doubles(self._drawn - len(self._values))
+        self.engine.give_back(2 * len(self._values))
         self.engine.holding().release()
 
     def __call__(self) -> float:
         if not self._values:
-            self._values = self.engine.doubles(self._next)[::-1].tolist()
-            self._drawn += self._next
-            self._next = min(2 * self._next, _AHEAD)
+            here = self.engine.left() // 2
+            count = min(self._next, here) if here > 0 else self._next
+            self._values = self.engine.doubles(count)[::-1].tolist()
+            self._next = min(2 * self._next, 256)
         return self._values.pop()
 
     def normal(self) -> float:

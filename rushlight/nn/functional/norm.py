@@ -8,26 +8,24 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.autograd import any_needs_grad, known_as
-from rushlight.core.native import LEAST, in_dtype, kernels, widened
-from rushlight.core.state import modes, no_grad, state
-from rushlight.core.tensor import Tensor, bump, counted_once, expect_tensors, no_tensor, wrap
+from rushlight.core.autograd import known_as
+from rushlight.core.native import kernels
+from rushlight.core.state import no_grad, state
+from rushlight.core.tensor import Tensor, bump, counted_once, expect_tensors, no_tensor
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.nn.functional.padding import constant_pad_nd
 from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
 from rushlight.ops.bits import from_bits
+from rushlight.ops.given_norm import GivenNorm
 from rushlight.ops.norm import (
-    ALONE,
     BatchNorm,
     BlendVariance,
     GroupNorm,
     LayerNorm,
-    by_loop,
-    channels_of,
     kept_on_gpu,
 )
 from rushlight.ops.sums import number
-from rushlight.ops.weighted import Addcmul, Blend
+from rushlight.ops.weighted import Blend
 from rushlight.tensor_api._common import in_order_of
 
 __all__ = [
@@ -251,11 +249,9 @@ def affine_by_statistics(
     input: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     """Normalisation by given statistics, as one product and one sum."""
-    given = (input, mean, var, weight, bias)
-    recorded = modes.grad and any_needs_grad(given)
-    arrays = None if state.busy or recorded else alike(given)
-    if arrays is not None:
-        return wrap(in_dtype(affine_of_arrays(*arrays, eps), input._array.dtype))
+    given = (input, weight, bias, mean, var)
+    if not state.busy and alike(given):
+        return GivenNorm.bind(*given, eps=eps)
     shape = (1, -1, *[1] * (input._array.ndim - 2)) if input._array.ndim > 2 else (-1,)
     scale = (var.detach() + eps).rsqrt()
     factor = scale if weight is None else scale * weight
@@ -267,39 +263,16 @@ def affine_by_statistics(
     return out if out._array.dtype is input._array.dtype else out.to(d)  # type: ignore[no-any-return]
 
 
-def alike(given: Any) -> Any:
-    """The arrays of what is given, halves as float32; None unless they are floats of one dtype."""
-    arrays = [None if t is None else t._array for t in given]
-    if any([a is not None and a.__class__ is not np.ndarray for a in arrays]):
-        return None
-    arrays = [widened(a) for a in arrays]
-    d = arrays[0].dtype
-    fine = d in dtypes.FLOATS and all([a is None or a.dtype is d for a in arrays])
-    return arrays if fine else None
-
-
-def affine_of_arrays(x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Any:
-    """``affine_by_statistics`` of arrays."""
-    numbers, units = channels_of(x.shape)
-    found = by_loop("given norm", x, weight, bias, eps, numbers, units, ALONE, (mean, var))
-    if found is not None:
-        return found[0]
-    factor = var + number(eps, var.dtype)
-    np.sqrt(factor, factor)
-    np.reciprocal(factor, factor)
-    if weight is not None:
-        factor *= weight
-    shift = mean * factor
-    shift = np.negative(shift, shift) if bias is None else np.subtract(bias, shift, shift)
-    at_channels = (..., *[None] * (x.ndim - 2))
-    factor, shift = factor[at_channels], shift[at_channels]
-    if x.size >= LEAST and kernels.on:
-        out = kernels.find(Addcmul.instance, (shift, x, factor), {"value": 1})
-        if out is not None:
-            return out
-    out = x * factor
-    out += shift
-    return out
+def alike(given: Any) -> bool:
+    """Whether what is given has arrays that are floats of one dtype, halves counting as float32."""
+    found = set()
+    for t in given:
+        if t is not None:
+            a = t._array
+            if a.__class__ is not np.ndarray:
+                return False
+            found.add(dtypes.float32 if a.dtype in dtypes.HALVES else a.dtype)
+    return len(found) == 1 and found <= dtypes.FLOATS
 
 
 def check_normalized_shape(

@@ -37,6 +37,14 @@ class Ready:
             return bool(x.flags.carray and -EXACT <= y <= EXACT)
         return bool(x.shape == y.shape and x.flags.carray and y.flags.carray)
 
+    def overwrite(self, x: Any, elements: Any, values: Any, n: int) -> None:
+        """Write the n results over x, the first of contiguous elements."""
+        if n < self.unit:
+            self.compute(*elements, *values, x, n)
+        else:
+            aside = empty(self.unit, self.dtype) if n % self.unit else x
+            self.write(*elements, *values, x, x, aside, n)
+
 
 def quick(op: Any, elements: Any, params: dict[str, Any], into: bool = False) -> Any:
     """What a kernel that is ready makes of arrays and numbers, or None; ``into``: in the first of
@@ -80,11 +88,7 @@ def quick(op: Any, elements: Any, params: dict[str, Any], into: bool = False) ->
     first = elements[0]
     if first.dtype is not ready.dtype:
         return None
-    if n < ready.unit:
-        ready.compute(*elements, *values, first, n)
-        return first
-    aside = empty(ready.unit, ready.dtype) if n % ready.unit else first
-    ready.write(*elements, *values, first, first, aside, n)
+    ready.overwrite(first, elements, values, n)
     return first
 
 

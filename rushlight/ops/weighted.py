@@ -9,7 +9,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.native import kernels
-from rushlight.core.ready import quick
+from rushlight.core.ready import is_number, ready_for
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, bump
 from rushlight.dtypes import NUMBERS
@@ -31,21 +31,27 @@ def fast_update(op: Any, general: Any, store: Any) -> Any:
         d, recording = a.dtype, modes.grad
         if state.busy or a.base is not None or d not in dtypes.FLOATS or type(a) is not np.ndarray:
             return general(x, *others, **params)
-        if not a.ndim or not a.flags.writeable or (recording and x._tracked):
+        if not a.ndim or not a.flags.carray or (recording and x._tracked):
             return general(x, *others, **params)
-        arrays = []
+        arrays: list[Any] = []
+        key: list[Any] = [d]
         for t in others:
             if isinstance(t, Tensor):
                 b = t._array
                 if b.dtype is not d or b.shape != a.shape or b.base is not None:
                     return general(x, *others, **params)
-                if recording and t._tracked:
+                if (recording and t._tracked) or not b.flags.carray:
                     return general(x, *others, **params)
                 t = b
-            arrays.append(t)
-        if kernels.on:
-            if not op.ready or quick(op, (a, *arrays), params, True) is None:
+            elif not is_number(t):
                 return general(x, *others, **params)
+            arrays.append(t)
+            key.append(d if t.__class__ is np.ndarray else None)
+        if kernels.on:
+            ready, values = ready_for(op.ready, key, params)
+            if ready is None or ready.dtype is not d or not 0 < a.size <= ready.most:
+                return general(x, *others, **params)
+            ready.overwrite(a, (a, *arrays), values, a.size)
         elif arrays[0].__class__ is not np.ndarray or not store(a, *arrays, **params):
             return general(x, *others, **params)
         bump(x)

@@ -17,6 +17,7 @@ from rushlight.nn.functional.pooling import check_dims, check_floating, named, q
 from rushlight.ops.along import Along
 from rushlight.ops.avg_pool import MEANS, AvgPool
 from rushlight.ops.bins import BinMax, bin_means, bins_of, table_of_bins
+from rushlight.ops.reduce import Mean
 from rushlight.ops.windows import FEW
 from rushlight.tensor_api._common import as_int, in_order_of, in_order_of_lines
 from rushlight.tensor_api.casting import in_float32_on_cpu
@@ -86,7 +87,8 @@ def adaptive_avg_pool(rank: int, input: Tensor, output_size: Any) -> Tensor:
     if all(o and n % o == 0 for n, o in zip(space, out, strict=True)):
         kernel = tuple([n // o for n, o in zip(space, out, strict=True)])
         if max(out) == 1:
-            out = input.mean(tuple(range(-rank, 0)), keepdim=True)
+            dims = len(shape)
+            out = Mean.bind(input, tuple(range(dims - rank, dims)), True)
             return known_as("SqueezeBackward1", out) if rank == 1 else out
         zero = ((0, 0),) * rank
         found = AvgPool.bind(

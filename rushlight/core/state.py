@@ -47,6 +47,7 @@ class Modes(threading.local):
     check_nan = True
     forward = False  # a backward pass that serves forward-mode differentiation runs
     walk: Any = None  # the backward pass that runs, see core/engine.py
+    samples = False  # ``vmap`` calls its function for one sample after the other
     saved_hooks: tuple[Callable[..., Any], Callable[..., Any]] | None = None
     refuse_saved_hooks: str | None = None  # why there may be none
     # see core/overrides.py: whether functions ask their arguments, and modes that they ask first

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.core.generator import Watch
+from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
 from rushlight.func import together
 from rushlight.func.trees import describe, flatten, spread, unflatten
@@ -64,6 +65,13 @@ def vmap(
         batch = _Batch(name, in_dims, args, kwargs)
         if not batch.size:
             return _empty(batch, func, out_dims, name)
+        before, modes.samples = modes.samples, True
+        try:
+            return results(batch)
+        finally:
+            modes.samples = before
+
+    def results(batch: _Batch) -> Any:
         if randomness == "different" or (randomness == "error" and batch.size >= together.LEAST):
             first, whole = batch.together(func, randomness == "different")
             if whole is not None:

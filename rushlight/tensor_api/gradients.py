@@ -7,6 +7,7 @@ from typing import Any
 from rushlight.core import engine
 from rushlight.core.autograd import record
 from rushlight.core.node import GradientEdge, standing
+from rushlight.core.state import modes
 from rushlight.core.tensor import INPUT, Tensor, alias, new_link
 from rushlight.errors import GraphError, warn_user
 from rushlight.ops.copy import Clone
@@ -90,6 +91,7 @@ def grad(
         )
     given = paired_gradients(outs, grad_outputs)
     retain = create_graph if retain_graph is None else retain_graph
+    retain = retain or modes.samples  # other samples go through the same graph
     where = positions(ins)
     if is_grads_batched:
         return batched(

@@ -195,3 +195,30 @@ def test_different_draws_are_those_of_torch(name, n):
         np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), 1e-5, 1e-6)
         assert a.requires_grad == b.requires_grad
     assert after[0] == after[1]
+
+
+GRAPHS = {
+    "power": lambda x, w: x**2,
+    "product": lambda x, w: w @ x,
+    "network": lambda x, w: (w @ x).tanh().pow(2) * x.sum(),
+    "loop": lambda x, w: x.cumprod(0).sort().values,
+}
+
+
+@pytest.mark.parametrize("size", [3, 40])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_samples_go_through_one_graph(name, size):
+    """A Jacobian by ``autograd.grad`` within vmap, without ``retain_graph``, as in its docs."""
+    draw = np.random.default_rng(0).standard_normal
+    x, w, found = draw(size), draw((size, size)), []
+    for lib in (torch, rl):
+        leaf = lib.tensor(x, requires_grad=True)
+        y = GRAPHS[name](leaf, lib.tensor(w))
+        unit = lib.eye(size, dtype=lib.float64)
+        rows = lib.vmap(lambda v, y=y, leaf=leaf, lib=lib: lib.autograd.grad(y, leaf, v)[0])(unit)
+        found.append(rows.numpy())
+        y = GRAPHS[name](leaf, lib.tensor(w))
+        lib.autograd.grad(y, leaf, unit[0])
+        with pytest.raises(RuntimeError):  # elsewhere a graph is freed as ever
+            lib.autograd.grad(y, leaf, unit[1])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9, atol=1e-12)

@@ -327,3 +327,18 @@ def test_gradients_that_are_expanded_or_of_another_order():
             out.backward(rl.ones(3, 40).t())
         grads.append(r.model.last.bias.grad.clone())
     assert [g.tolist() for g in grads] == [[40.0] * 3] * 6
+
+
+def test_files_of_compiled_modules_of_pytorch():
+    """There a compiled module is within another, which names and programs show."""
+    make = lambda: nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))  # noqa: E731
+    theirs, ours = make(), rl.compile(make())
+    kept = theirs.state_dict()
+    given = type(kept)({f"_orig_mod.{k}": v for k, v in kept.items()})
+    given._metadata = {f"_orig_mod.{k}".strip("."): v for k, v in kept._metadata.items()}
+    assert str(ours.load_state_dict(given)) == "<All keys matched successfully>"
+    rl.testing.assert_close(dict(ours.state_dict()), dict(kept))
+    assert ours._orig_mod is ours
+    assert not hasattr(theirs, "_orig_mod")
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        theirs.load_state_dict(given)

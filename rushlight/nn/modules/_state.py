@@ -15,6 +15,7 @@ from rushlight.nn.modules._hooks import add, table_of
 from rushlight.nn.parameter import Parameter, is_lazy
 
 _EXTRA_STATE_KEY_SUFFIX = "_extra_state"
+COMPILED = "_orig_mod."  # what names begin with that PyTorch wrote of a compiled module
 
 
 class Conversion:
@@ -39,6 +40,11 @@ class _IncompatibleKeys(NamedTuple):
         )
 
     __str__ = __repr__
+
+
+def _within(name: str) -> str:
+    """A name, or that of a module, within what PyTorch wraps a compiled module in."""
+    return f"{name}.".removeprefix(COMPILED).removesuffix(".")
 
 
 def _advice(state_dict: Mapping[str, Any], unexpected: list[str]) -> list[str]:
@@ -139,7 +145,8 @@ class Stateful:
         """Copy the tensors of `state_dict` into the parameters and buffers of the same names.
 
         Args:
-            state_dict: names and tensors, as `state_dict` returns them.
+            state_dict: names and tensors, as `state_dict` returns them; a compiled module also
+                takes those that PyTorch wrote of a compiled one, all of which begin alike.
             strict: raise unless the names are exactly the module's.
             assign: put the dict's tensors in place of the module's, instead of copying values into
                 those.
@@ -154,6 +161,10 @@ class Stateful:
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         metadata = getattr(state_dict, "_metadata", None)
         state_dict = OrderedDict(state_dict)
+        compiled = getattr(self, "_compiled_call_impl", None) is not None
+        if compiled and all(str(k).startswith(COMPILED) for k in state_dict):
+            state_dict = OrderedDict((_within(k), v) for k, v in state_dict.items())
+            metadata = metadata and {_within(k): v for k, v in metadata.items()}
         if metadata is not None:
             state_dict._metadata = metadata
         report = _Report(metadata, strict, assign)

@@ -329,6 +329,8 @@ class Module(Traversable, Stateful):
         for kind in KINDS:
             if name in self.__dict__.get(kind, ()):
                 return self.__dict__[kind][name]
+        if name == "_orig_mod" and self._compiled_call_impl is not None:
+            return self  # in PyTorch, which wraps what is compiled, the module within
         own = type(self).__name__
         fix = (
             "" if "_modules" in self.__dict__ else f"; begin {own}.__init__ with super().__init__()"

@@ -160,8 +160,8 @@ def test_what_goes_wrong_is_said(folder):
     assert done.returncode == 2 and "usage:" in done.stdout
     (folder / "bad.py").write_text("import torch.nothing\n")
     assert "No module named 'torch.nothing': rushlight" in run(folder, "bad.py").stderr
-    (folder / "bad.py").write_text("import torch.nested\n")
-    assert "nested tensors are not supported: pad with" in run(folder, "bad.py").stderr
+    (folder / "bad.py").write_text("import torch.quantized\n")
+    assert "quantized tensors are not supported: keep" in run(folder, "bad.py").stderr
 
 
 def test_settings_are_modules(folder):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight import formats
 from rushlight.core.op import Op, packed
 from rushlight.ops.places import add_rows
 
@@ -118,12 +119,34 @@ class Pick(Op):
         return f"UpsampleNearest{len(params['indices']) if params else 2}DBackward0"
 
     def eager(self, xp, input, *, indices):
-        for dim, index in enumerate(indices, -len(indices)):
-            input = input.take(index, dim)
-        return packed(input)
+        wanted, n = formats.suggested(input), input.ndim
+        if wanted:  # channels stay last in memory
+            input = input.transpose(formats.channels_order(input, wanted))
+        first = n - len(indices) - bool(wanted)
+        for dim in range(len(indices) - 1, -1, -1):  # the last first, while there is least
+            input = picked(input, indices[dim], first + dim)
+        input = packed(input)
+        return input.transpose(0, n - 1, *range(1, n - 1)) if wanted else input
 
     def grad(self, g, input_spec, indices):
         return Gathered.bind(g, indices=indices, space=input_spec[0][-len(indices) :])
+
+
+FEW, MOST_TIMES = 2**11, 8  # elements and copies: fewer and more are picked one by one
+
+
+def picked(x: Any, index: Any, dim: int) -> Any:
+    """x at places along a dim. Where each element is read as often, they are copied all at once."""
+    n, times = x.shape[dim], len(index) // max(x.shape[dim], 1)
+    if x.size < FEW or not 0 < times <= MOST_TIMES or times * n != len(index):
+        return x.take(index, dim)
+    if not (index.reshape(n, times) == np.arange(n)[:, None]).all():
+        return x.take(index, dim)
+    out: Any = np.empty((*x.shape[: dim + 1], times, *x.shape[dim + 1 :]), x.dtype)
+    lead = (slice(None),) * (dim + 1)
+    for k in range(times):
+        out[(*lead, k)] = x
+    return out.reshape(*x.shape[:dim], len(index), *x.shape[dim + 1 :])
 
 
 _runs: dict[int, Any] = {}  # by the id of the indices, which are kept alive

@@ -10,6 +10,7 @@ import rushlight as rl
 from rushlight import formats
 from rushlight.ops import join
 from rushlight.ops.pad import ConstantPad
+from rushlight.ops.resample import Pick
 from rushlight.ops.shaping import Roll
 
 
@@ -108,10 +109,22 @@ def test_results_are_made_in_that_order():
         ConstantPad.instance.eager(np, x, pads=((0, 0), (0, 1), (2, 0), (-1, 0)), value=1),
         Roll.instance.eager(np, x, shifts=(1,), dims=(2,)),
         Roll.instance.eager(np, x, shifts=(1, 2), dims=(1, 3)),
+        Pick.instance.eager(np, x, indices=(np.arange(12) // 2, np.arange(5))),
     ):
         assert formats.suggested(made) is formats.channels_last
     turned = x.transpose(0, 3, 2, 1)  # another order is not kept
     assert join.concatenated(np, [turned, turned], 1).flags.c_contiguous
+
+
+@pytest.mark.parametrize("size", [(18, 27), (20, 11), (9, 100), (3, 9)])
+def test_many_pixels_at_other_sizes(size):
+    def resized(t):
+        x = images(t, 4, 16, 9, 9)
+        return [t.nn.functional.interpolate(a, size=size) for a in (x, x.contiguous())]
+
+    for found, expected in zip(resized(rl), resized(torch), strict=True):
+        assert found.stride() == expected.stride()
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5)
 
 
 def test_captured():

@@ -322,12 +322,13 @@ def make_binary_update(op: Elementwise) -> Callable[..., Any]:
             return of(x, y, out=out)
 
     def update(a: Tensor, other: Any) -> Any:
-        if not state.busy and unrecorded(a):
+        if not state.busy and not (a._tracked and not unrecorded(a)):
             x = a._array
             if isinstance(other, Tensor):
                 y = other._array
-                plain = x.dtype is y.dtype and x.dtype in fast and unrecorded(other)
-                plain = plain and (x is y or apart(x, y))
+                plain = x.dtype is y.dtype and x.dtype in fast
+                plain = plain and (x.base is None is y.base or x is y or apart(x, y))
+                plain = plain and not (other._tracked and not unrecorded(other))
             elif x.dtype in FLOATS or (whole and x.dtype is int64 and other.__class__ is int):
                 y, plain = other, other.__class__ in NUMBERS
             else:
@@ -379,7 +380,9 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
         for t in others:
             if isinstance(t, Tensor):
                 y = t._array
-                if y.dtype is not d or not unrecorded(t) or not (x is y or apart(x, y)):
+                if y.dtype is not d or (t._tracked and not unrecorded(t)):
+                    return write(op, a, others, params)
+                if y.base is not None and not apart(x, y):  # x has memory of its own
                     return write(op, a, others, params)
                 arrays.append(y)
             elif t.__class__ in NUMBERS:

@@ -225,6 +225,8 @@ PLACES = {
     "diag_embed of dims": (lambda x: torch.diag_embed(x, -1, 0, 2), (3, 4)),
     "searchsorted": (lambda x, e: torch.searchsorted(e, x) * 1.0, (4, 6),
                      torch.tensor([-1.0, 0.0, 0.5, float("nan")])),
+    "searchsorted of many": (lambda x, e: torch.searchsorted(e, x, right=True) * 1.0, (4, 6),
+                             torch.randn(100).sort()[0]),
     "bucketize": (lambda x, e: torch.bucketize(x, e, right=True) * 1.0, (4, 6),
                   torch.tensor([-1.0, 0.0, 0.5])),
     "isin": (lambda x, i: torch.isin(i, torch.tensor([1, 4]), invert=True) * 1.0, (1,),

@@ -16,8 +16,8 @@ from rushlight.compiler.passes.scatter_rules import placed
 from rushlight.compiler.passes.writer import Writer
 from rushlight.compiler.primitives import Lookup, Settle
 from rushlight.ops.arithmetic import Add, Mul, Sub
-from rushlight.ops.compare import BitwiseAnd, BitwiseOr, Eq, Le, LogicalNot, Lt, Ne
-from rushlight.ops.reduce import Amax, AnyTrue, Sum
+from rushlight.ops.compare import BitwiseAnd, Eq, Ge, Gt, Le, LogicalNot, Lt, Minimum
+from rushlight.ops.reduce import Amax, AnyTrue
 from rushlight.ops.rounding import FloorDivide, Remainder
 from rushlight.ops.scan import Cumsum
 from rushlight.ops.select import Where
@@ -104,18 +104,22 @@ def shares(w: Writer, node: Node) -> Made:
 
 
 def searchsorted(w: Writer, node: Node) -> Made:
-    """How many of a few edges lie before each value; NaN lies behind everything."""
+    """The place of each value in a row of edges, by halves, as the op's own code finds it."""
     edges, x = node.inputs
-    if not isinstance(x, Value) or len(edges.shape) > 1 or edges.shape[0] > MOST:
+    if not isinstance(x, Value) or len(edges.shape) > 1 or not edges.shape[0]:
         return None
-    x = w.shaped(x, (*x.shape, 1))
-    less = w.map(Le if node.params["side"] == "right" else Lt, edges, x, dtype=BOOL)
-    if x.dtype.kind == "f":
-        nan = w.map(Ne, x, x, dtype=BOOL)
-        if node.params["side"] == "left":
-            nan = w.map(BitwiseAnd, nan, w.map(Eq, edges, edges, dtype=BOOL))
-        less = w.map(BitwiseOr, less, nan)
-    return [w.reduce(Sum, w.cast(less, INT64), (len(x.shape) - 1,))]
+    n, behind = edges.shape[0], Gt if node.params["side"] == "right" else Ge
+    low, high = w.full(x.shape, 0, INT64), w.full(x.shape, n, INT64)
+    for _ in range(n.bit_length()):
+        middle = w.map(FloorDivide, w.map(Add, low, high), 2)
+        place = w.map(Minimum, middle, n - 1)
+        edge = w.node(Lookup, [edges, place], x.shape, x.dtype, shape=x.shape, dims=(None,))
+        more = w.map(Lt, low, high, dtype=BOOL)
+        left = w.map(BitwiseAnd, w.map(behind, edge, x, dtype=BOOL), more, dtype=BOOL)
+        right = w.map(BitwiseAnd, w.map(LogicalNot, left, dtype=BOOL), more, dtype=BOOL)
+        low = w.node(Where, [right, w.map(Add, middle, 1), low], x.shape, INT64)
+        high = w.node(Where, [left, middle, high], x.shape, INT64)
+    return [low]
 
 
 def is_in(w: Writer, node: Node) -> Made:

@@ -63,7 +63,7 @@ def verify_kernel(low: Lowering, step: Group | Product) -> None:
     for s in kernel.stores:
         written.setdefault(s.buffer.number, []).append(s)
         assert s.expr.dtype == s.buffer.dtype, f"{s.buffer} gets {s.expr.dtype}:\n{kernel}"
-        varying = columns_of(kernel, s.expr) - {a for a, _ in s.where.terms}
+        varying = columns_of(kernel, s.expr, {}) - {a for a, _ in s.where.terms}
         assert not varying, f"{s.buffer} is stored per row, but differs by column:\n{kernel}"
     for stores in written.values():
         verify_cover(kernel, stores, stores[0].buffer.number in low.parts)
@@ -122,14 +122,18 @@ def flaw(kernel: Kernel, e: Expr, values: dict[int, Any]) -> str | None:
     return None
 
 
-def columns_of(kernel: Kernel, e: Expr) -> set[int]:
-    """The columns that an expression differs along."""
+def columns_of(kernel: Kernel, e: Expr, known: dict[int, set[int]]) -> set[int]:
+    """The columns that an expression differs along. ``known``: those of others, by their numbers,
+    since many may share one.
+    """
     if e.op == "reduce":
         return set()
-    where = e.data[1] if e.op in ("load", "gather") else e.data if e.op == "axis" else None
-    found = set() if where is None else {a for a, _ in where.terms}
-    found = {a for a in found if a in kernel.cols}
-    return found.union(*[columns_of(kernel, a) for a in e.args])
+    if e.number not in known:
+        where = e.data[1] if e.op in ("load", "gather") else e.data if e.op == "axis" else None
+        found = set() if where is None else {a for a, _ in where.terms}
+        found = {a for a in found if a in kernel.cols}
+        known[e.number] = found.union(*[columns_of(kernel, a, known) for a in e.args])
+    return known[e.number]
 
 
 def verify_cover(kernel: Kernel, stores: list[Store], partly: bool) -> None:

@@ -122,9 +122,9 @@ def dispatch(function: Any, found: list[Any], args: Any, kwargs: dict[str, Any])
 
 
 class Asking:
-    """A public function that can be given other code."""
+    """A public function that can be given other code; ``inspect`` sees what it wraps then."""
 
-    __slots__ = ("function", "own_code", "code", "defaults")
+    __slots__ = ("function", "own", "own_code", "code", "defaults")
 
     def __init__(self, function: FunctionType, shown: Any, arguments: bool, by_name: bool) -> None:
         code, self.function = function.__code__, function
@@ -134,7 +134,19 @@ class Asking:
         )  # fmt: skip
         own.__kwdefaults__ = self.defaults = function.__kwdefaults__
         own.__dict__.update(function.__dict__)  # what it wraps has its signature
-        self.own_code, self.code = code, asking_code(make_ask(own, shown, arguments, by_name), code)
+        self.own, self.own_code = own, code
+        self.code = asking_code(make_ask(own, shown, arguments, by_name), code)
+
+    def on(self) -> None:
+        """It asks."""
+        self.function.__code__, self.function.__kwdefaults__ = self.code, None
+        self.function.__dict__.setdefault("__wrapped__", self.own)
+
+    def off(self) -> None:
+        """It is as it was."""
+        self.function.__code__, self.function.__kwdefaults__ = self.own_code, self.defaults
+        if self.function.__dict__["__wrapped__"] is self.own:
+            del self.function.__dict__["__wrapped__"]
 
 
 def make_ask(own: Any, shown: Any, arguments: bool, by_name: bool) -> Callable[..., Any]:
@@ -232,8 +244,7 @@ class Switch:
             state.asking += 1
             if state.asking == 1:
                 for asking in self.table:
-                    asking.function.__code__ = asking.code
-                    asking.function.__kwdefaults__ = None
+                    asking.on()
 
     def stay_on(self) -> None:
         """Somebody might answer from now on, to the end."""
@@ -247,8 +258,7 @@ class Switch:
             state.asking -= 1
             if state.asking == 0:
                 for asking in self.table or ():
-                    asking.function.__code__ = asking.own_code
-                    asking.function.__kwdefaults__ = asking.defaults
+                    asking.off()
 
 
 switch = Switch()

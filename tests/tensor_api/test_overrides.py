@@ -370,3 +370,16 @@ def test_subclasses_may_have_slots(lib):
     assert x.grad.tolist() == [2.0, 2.0]
     leaf = lib.Tensor._make_subclass(Slotted, lib.zeros(2), True)
     assert type(leaf) is Slotted and leaf.is_leaf and leaf.requires_grad
+
+
+def test_signatures_stay_while_functions_ask():
+    t = rushlight
+    functions = t.add, t.nn.init.calculate_gain, t.nn.functional.relu, t.einsum, t.Tensor.add
+
+    def seen():
+        return [(str(inspect.signature(f)), hasattr(f, "__wrapped__")) for f in functions]
+
+    before = seen()
+    with overrides.BaseTorchFunctionMode():
+        assert [s for s, _ in seen()] == [s for s, _ in before]
+    assert seen() == before

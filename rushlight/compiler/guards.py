@@ -204,7 +204,7 @@ class Attributes:
             return True
         if name in self.of_bases:
             return True
-        plain = type(value) in PLAIN or isinstance(value, Tensor)
+        plain = type(value) in PLAIN or issubclass(type(value), Tensor)  # not asking the value
         return (self.plain and plain) or self.code.names_attribute(name, value)
 
     def holds(self) -> bool:

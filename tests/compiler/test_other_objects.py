@@ -481,3 +481,28 @@ def test_objects_that_hold_something_else_get_a_program_of_their_own(name):
         batch = made(rl.ones(3), rl.ones(3))
         batch.rest = [batch.rest[0], 5.0]
         assert run(batch).tolist() == [6.0] * 3
+
+
+class Shy:
+    """An object that must not be asked for its class, as deprecated names of modules are."""
+
+    @property
+    def __class__(self):
+        raise RuntimeError("asked")
+
+
+def test_objects_beside_are_not_asked_for_their_class():
+    class Box:
+        pass
+
+    box = Box()
+    box.shy, box.scale = Shy(), rl.tensor(2.0)
+
+    @rl.compile
+    def f(x):
+        return x * box.scale
+
+    for k in range(4):
+        assert rl.equal(f(rl.full((3,), float(k))), rl.full((3,), 2.0 * k))
+    box.scale = rl.tensor(3.0)
+    assert rl.equal(f(rl.ones(3)), rl.full((3,), 3.0))

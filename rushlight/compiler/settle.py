@@ -75,12 +75,13 @@ class Placing:
 
     def may_lie(self, node: Node, v: Value) -> bool:
         """Whether a part of a node whose first part lies beneath the others can be made in place:
-        that one must be read by nobody else, and be made before the others.
+        that one must be made there, be read by nobody else, and be made before the others.
         """
         under = node.inputs[0]
         if v is under:
             return self.readers[v.number] == [node]
-        return under.number in self.windows.places and self.made(under) < self.made(v)
+        whole, _ = self.windows.places.get(under.number, (None, ()))
+        return whole is node.outputs[0] and self.made(under) < self.made(v)
 
     def made(self, v: Value) -> int:
         """When all of a value is made."""

@@ -359,3 +359,17 @@ def test_a_single_lane_at_the_end_of_rows_is_stored_alone(n):
     x = torch.rand(6, n, dtype=torch.float64) + 1
     for _ in range(3):
         torch.testing.assert_close(run(x), f(x))
+
+
+def test_a_part_of_two_values_lies_beneath_another_in_one_of_them():
+    def step(x):
+        y = x * 2
+        both = torch.cat([x, y, x])
+        torch.tensor_split(y, [2])[1].add_(1)
+        return both, y[:2].clone()
+
+    run = torch.compile(step, fullgraph=True)
+    for k in range(4):
+        x = torch.arange(7.0) + k
+        for a, b in zip(run(x), step(x), strict=True):
+            assert torch.equal(a, b)

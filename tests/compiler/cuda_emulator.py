@@ -278,6 +278,7 @@ extern "C" void emulate(void** given, const unsigned* grid, const unsigned* bloc
   cluster = blocks;
   unsigned total = grid[0] * grid[1] * grid[2];
   for (first_block = 0; first_block < total; first_block += cluster) run_cluster();
+  vector<char>().swap(stacks);  // each kernel is a library with some of its own
 }
 """
 

@@ -117,23 +117,21 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         tensor([[1],
                 [3]])
     """
-    if modes.trace is None and driver_of(input) is not None and input._array.ndim:
-        found = places_in(input if input._array.dtype is dtypes.bool_ else input != 0)
-        result = tuple(found) if as_tuple else stack(found, 1)
-        return result if out is None else store_out(out, result)
-    x = host(input)
-    if x is input._array and out is None and not (as_tuple or state.busy) and x.ndim:
-        return wrap(nonzero_rows(x))
+    there = driver_of(input) is not None
+    if not there and out is None and not (as_tuple or state.busy) and input._array.ndim:
+        return wrap(nonzero_rows(input._array))
     if out is not None and (as_tuple or out._array.dtype is not dtypes.int64):
         raise RuntimeError(
             "nonzero does not support the out kwarg when as_tuple is True."
             if as_tuple
             else f"nonzero: out has to be of dtype int64, but is {out.dtype}."
         )
-    if modes.trace is not None and x.ndim and not modes.trace.is_fixed(input):
+    moving = there if modes.trace is None else not modes.trace.is_fixed(input)
+    if moving and input._array.ndim:
         found = places_in(input != 0)
         result = tuple(found) if as_tuple else stack(found, 1)
         return result if out is None else store_out(out, result)
+    x = host(input)
     value_needed("nonzero()", input)
     if as_tuple:
         return tuple([beside(input, i) for i in nonzero_places(x if x.ndim else x.reshape(1))])

@@ -89,3 +89,15 @@ def test_categories_are_drawn_by_weight(monkeypatch):
         torch.multinomial(torch.tensor([1.0, -1.0], device="cuda"), 1)
     with pytest.raises(RuntimeError, match="sum of probabilities"):
         torch.multinomial(torch.zeros(2, device="cuda"), 1)
+
+
+def test_what_nonzero_may_write_to_is_checked():
+    x, out = (
+        torch.tensor([0, 3, 4], device="cuda"),
+        torch.empty(0, dtype=torch.int64, device="cuda"),
+    )
+    assert torch.nonzero(x, out=out) is out and out.tolist() == [[1], [2]]
+    with pytest.raises(RuntimeError, match="as_tuple"):
+        torch.nonzero(x, out=out, as_tuple=True)
+    with pytest.raises(RuntimeError, match="int64"):
+        torch.nonzero(x, out=out.float())

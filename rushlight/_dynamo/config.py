@@ -10,27 +10,7 @@ Example:
 """
 
 import sys
-from types import ModuleType
-from typing import Any
 
-from rushlight.config import CompileOptions, compile_options
+from rushlight.compiler.config import Settings
 
-
-class _Settings(ModuleType):
-    """A module whose attributes are the options; Python's own, like ``__spec__``, are its."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(compile_options, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name.startswith("__"):
-            super().__setattr__(name, value)
-        else:
-            setattr(compile_options, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        """What undoes a patch deletes what the module has not itself: back to the default."""
-        setattr(compile_options, name, getattr(CompileOptions(), name))
-
-
-sys.modules[__name__].__class__ = _Settings
+sys.modules[__name__].__class__ = Settings

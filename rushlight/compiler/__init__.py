@@ -15,6 +15,7 @@ the only place that knows the order of the passes. ``eager`` gives single operat
 their own, and ``eager_loops`` loops that serve arrays of any size.
 """
 
+from rushlight.compiler import config as config
 from rushlight.compiler.explain import explain
 from rushlight.compiler.front import (
     allow_in_graph,

@@ -354,12 +354,6 @@ def finish(node: FunctionNode, tensors: list[Tensor | None], result: Any, record
     """Wrap what forward returned, and attach the node when something needs gradient."""
     many = node.many = isinstance(result, (tuple, list))
     results = list(result) if many else [result]
-    for r in results:
-        if not isinstance(r, Tensor) and r is not None and not many:
-            raise TypeError(
-                f"{node.name()}: forward must return a Tensor or a tuple of them, but returned "
-                f"{type(r).__name__}"
-            )
     if any(not any(d is r for r in results) for d in node.context._dirty):
         raise GraphError(
             f"{node.name()}: some elements marked as dirty during the forward method were not "
@@ -368,7 +362,7 @@ def finish(node: FunctionNode, tensors: list[Tensor | None], result: Any, record
     outs = [
         own_output(node, r, tensors, recording) if isinstance(r, Tensor) else r for r in results
     ]
-    if recording:
+    if recording and (many or isinstance(result, Tensor)):
         node.seq = next_seq()
         node.specs = [None if t is None else (t._array.shape, t._array.dtype) for t in tensors]
         attach_outputs(node, tensors, results, outs)

@@ -50,6 +50,14 @@ def as_int(value: Any, argument: str) -> int:
     )
 
 
+def refuse_keepdim(name: str, keepdim: Any) -> None:
+    """``keepdim`` is no bool: ``x.sum(0, 2)`` means two dims."""
+    raise TypeError(
+        f"{name}(): argument 'keepdim' must be bool, not {type(keepdim).__name__}, but is "
+        f"{keepdim!r}; several dims are a tuple."
+    )
+
+
 def as_number(value: Any) -> Any:
     """A number, also where it is one of NumPy's or a tensor of one element; TypeError for arrays,
     but those that a trace lends.

@@ -169,8 +169,9 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 
 @method
-def squeeze(input: Tensor, dim: Any = None) -> Tensor:
-    """A view without dims of size 1: all of them, or those of ``dim`` that are.
+def squeeze(input: Tensor, dim: Any = None, *more: int) -> Tensor:
+    """A view without dims of size 1: all of them, or those of ``dim`` that are: an int, a tuple, or
+    several ints.
 
     Example:
         >>> import rushlight as torch
@@ -178,6 +179,8 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
         torch.Size([3])
     """
     shape = input._array.shape
+    if more:
+        dim = (dim, *more)
     if dim is None:
         dims = tuple([i for i, n in enumerate(shape) if n == 1])
     elif dim.__class__ is int:

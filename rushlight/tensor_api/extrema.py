@@ -10,7 +10,14 @@ from rushlight.errors import DTypeError
 from rushlight.ops import order as O
 from rushlight.ops import reduce as R
 from rushlight.ops.compare import Maximum, Minimum
-from rushlight.tensor_api._common import expect_tensor, method, own, store_out, wrap_dim
+from rushlight.tensor_api._common import (
+    expect_tensor,
+    method,
+    own,
+    refuse_keepdim,
+    store_out,
+    wrap_dim,
+)
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.reductions import dims_of, finished
 
@@ -20,6 +27,8 @@ RENAMED = {"axis": "dim", "keepdims": "keepdim"}  # NumPy's names of max's and m
 
 
 def _extremum(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Tensor:
+    if keepdim.__class__ is not bool:
+        refuse_keepdim(name, keepdim)
     x = input._array if isinstance(input, Tensor) else expect_tensor(input, name)._array
     dims = dims_of(dim, x.ndim)
     if not x.size:
@@ -194,6 +203,8 @@ def min(input: Tensor, *args: Any, **kwargs: Any) -> Any:
 
 
 def _arg(name: str, op: Any, input: Tensor, dim: Any, keepdim: bool, out: Any) -> Tensor:
+    if keepdim.__class__ is not bool:
+        refuse_keepdim(name, keepdim)
     x = input._array if isinstance(input, Tensor) else expect_tensor(input, name)._array
     if x.dtype is dtypes.bool_:
         raise DTypeError(

@@ -66,6 +66,8 @@ class Wider:
         code, defaults = function.__code__, function.__defaults__ or ()
         count, total = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
         positional, self.keyword = code.co_varnames[:count], code.co_varnames[count:total]
+        several = code.co_flags & CO_VARARGS
+        self.more = [f"*{code.co_varnames[total]}"] if several else []
         self.function, self.name, self.other_names = function, f"_{at}_", other_names
         self.positional = positional
         given = dict(zip(positional[count - len(defaults) :], defaults, strict=True))
@@ -83,7 +85,7 @@ class Wider:
         renamed = [n for n in (*self.positional, *self.keyword) if n in other_names]
         named = [*map(self._optional, self.keyword)]
         named += [f"{other_names[n]}=_missing" for n in renamed]
-        parameters += ["*", *named] if named else []
+        parameters += [*(self.more or ["*"]), *named] if named else self.more
         lines = [f"if {other_names[n]} is not _missing: {n} = {other_names[n]}" for n in renamed]
         for n in self.required[1:]:  # the function itself says what is missing
             known = ", ".join(self.positional[: self.positional.index(n)])
@@ -93,9 +95,11 @@ class Wider:
             parameters=", ".join(parameters),
             renames="\n    ".join(lines),
             function=self.name,
-            positional="".join([f"{n}, " for n in self.positional]),
+            positional="".join([f"{n}, " for n in (*self.positional, *self.more)]),
             named=", ".join([f"'{n}': {n}" for n in self.keyword]),
-            arguments=", ".join([*self.positional, *[f"{n}={n}" for n in self.keyword]]),
+            arguments=", ".join(
+                [*self.positional, *self.more, *[f"{n}={n}" for n in self.keyword]]
+            ),
         )
 
     def _optional(self, parameter: str) -> str:
@@ -125,14 +129,16 @@ def is_variadic(function: Any) -> bool:
 
 
 def fits(function: Any, name: str) -> bool:
-    """Whether a function called ``name`` takes no ``*args`` or ``**kwargs``, but a ``dim`` if
-    functions of this name do.
+    """Whether a function called ``name`` takes a ``dim`` if functions of this name do, and no
+    ``**kwargs``, nor ``*args`` but after that.
     """
     if not isinstance(function, FunctionType):
         return False
     code = function.__code__
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return not is_variadic(function) and (name in SELDOM or "dim" in parameters)
+    if "dim" in parameters:
+        return not code.co_flags & CO_VARKEYWORDS
+    return name in SELDOM and not is_variadic(function)
 
 
 def widened(functions: Any, other_names: dict[str, str]) -> dict[Any, Any]:

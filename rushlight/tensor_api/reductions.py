@@ -17,6 +17,7 @@ from rushlight.tensor_api._common import (
     expect_tensor,
     method,
     numpy_dtype,
+    refuse_keepdim,
     store_out,
     unrecorded,
     wrap_dim,
@@ -81,6 +82,8 @@ def sum(
         >>> torch.ones(2, 3).sum(0)
         tensor([2., 2., 2.])
     """
+    if keepdim.__class__ is not bool:
+        refuse_keepdim("sum", keepdim)
     if dtype is not None or not isinstance(input, Tensor):
         input = prepared(input, dtype, "sum")
     result = R.Sum.bind(input, None if dim is None else dims_of(dim, input._array.ndim), keepdim)
@@ -105,6 +108,8 @@ def mean(
         >>> torch.tensor([[1.0, 2.0], [3.0, 4.0]]).mean(1)
         tensor([1.5000, 3.5000])
     """
+    if keepdim.__class__ is not bool:
+        refuse_keepdim("mean", keepdim)
     if dtype is not None or not isinstance(input, Tensor):
         input = prepared(input, dtype, "mean")
     result = R.Mean.bind(input, None if dim is None else dims_of(dim, input._array.ndim), keepdim)
@@ -128,6 +133,8 @@ def nansum(
         >>> torch.nansum(x)
         tensor(4.)
     """
+    if keepdim.__class__ is not bool:
+        refuse_keepdim("nansum", keepdim)
     input = prepared(input, dtype, "nansum")
     result = R.Nansum.bind(input, dim=dims_of(dim, input._array.ndim), keepdim=keepdim)
     return finished(in_dtype(result, dtype), out)
@@ -150,6 +157,8 @@ def nanmean(
         >>> torch.nanmean(x)
         tensor(2.)
     """
+    if keepdim.__class__ is not bool:
+        refuse_keepdim("nanmean", keepdim)
     input = prepared(input, dtype, "nanmean")
     if input._array.dtype not in dtypes.FLOATING_TYPES | dtypes.COMPLEX_TYPES:
         raise DTypeError(
@@ -183,6 +192,8 @@ def prod(
         >>> torch.prod(torch.tensor([[1, 2], [3, 4]]), dim=1)
         tensor([ 2, 12])
     """
+    if keepdim.__class__ is not bool:
+        refuse_keepdim("prod", keepdim)
     if dtype is not None or not isinstance(input, Tensor):
         input = prepared(input, dtype, "prod")
     dims = None if dim is None else dims_of(wrap_dim(dim, input._array.ndim), input._array.ndim)
@@ -214,6 +225,8 @@ def any(
         >>> torch.any(x), torch.any(x, dim=1)
         (tensor(True), tensor([ True, False]))
     """
+    if keepdim.__class__ is not bool:
+        refuse_keepdim("any", keepdim)
     if not isinstance(input, Tensor):
         expect_tensor(input, "any")
     result = truth(R.AnyTrue, input, dim, keepdim)
@@ -232,6 +245,8 @@ def all(
         >>> torch.all(x), torch.all(x, dim=1)
         (tensor(False), tensor([False,  True]))
     """
+    if keepdim.__class__ is not bool:
+        refuse_keepdim("all", keepdim)
     if not isinstance(input, Tensor):
         expect_tensor(input, "all")
     result = truth(R.AllTrue, input, dim, keepdim)
@@ -239,15 +254,16 @@ def all(
 
 
 @method
-def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
-    """How many elements are not zero, of all or over ``dim``.
+def count_nonzero(input: Tensor, dim: Any = None, *more: int) -> Tensor:
+    """How many elements are not zero, of all or over ``dim``: an int, a tuple, or several ints.
 
     Example:
         >>> import rushlight as torch
         >>> torch.count_nonzero(torch.tensor([[0, 1], [2, 3]]), dim=1)
         tensor([1, 2])
     """
-    return R.CountNonzero.bind(input, dim=dims_of(dim, input._array.ndim), keepdim=False)
+    dims = dims_of((dim, *more) if more else dim, input._array.ndim)
+    return R.CountNonzero.bind(input, dim=dims, keepdim=False)
 
 
 @method
@@ -261,6 +277,8 @@ def logsumexp(
         >>> torch.logsumexp(torch.tensor([1000.0, 1000.0]), 0)
         tensor(1000.6932)
     """
+    if keepdim.__class__ is not bool:
+        refuse_keepdim("logsumexp", keepdim)
     x = expect_tensor(input, "logsumexp")._array
     if x.dtype not in dtypes.DIFFERENTIABLE:
         input = cast(input, dtypes.default.float)

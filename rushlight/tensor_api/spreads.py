@@ -10,7 +10,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.ops import reduce as R
 from rushlight.ops import statistics as S
-from rushlight.tensor_api._common import expect_tensor, method
+from rushlight.tensor_api._common import expect_tensor, method, refuse_keepdim
 from rushlight.tensor_api.reductions import dims_of, finished
 
 __all__ = ["std", "std_mean", "var", "var_mean"]
@@ -28,6 +28,13 @@ def _spread(
 ) -> Tensor:
     if dim.__class__ is bool:
         dim, unbiased = None, dim
+    if keepdim.__class__ is not bool:
+        refuse_keepdim(name, keepdim)
+    if unbiased.__class__ is int or unbiased.__class__ is float:
+        raise TypeError(
+            f"{name}(): argument 'unbiased' must be bool, not {type(unbiased).__name__}, but is "
+            f"{unbiased!r}; several dims are a tuple, and degrees of freedom are 'correction'."
+        )
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     dims = dims_of(dim, expect_tensor(input, name)._array.ndim)

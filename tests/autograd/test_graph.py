@@ -526,3 +526,20 @@ def test_numbers_take_no_gradient(call):
         scope = {name: getattr(lib, name) for name in FUNCTIONS.split()}
         with pytest.raises(TypeError, match="must be"):
             eval(call, {**scope, "x": x, "y": x.view(2, 3), "b": b})
+
+
+@LIBRARIES
+def test_what_a_function_returns_that_is_no_tensor_is_passed_on(lib):
+    class Named(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, wrap):
+            return wrap(x * 2)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2, None
+
+    x = lib.ones(2, requires_grad=True)
+    inside = Named.apply(x, lambda y: {"a": y})["a"]
+    assert inside.tolist() == [2.0, 2.0] and not inside.requires_grad
+    assert Named.apply(x, lambda y: "a") == "a"

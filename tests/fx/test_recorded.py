@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+import torch._dynamo.testing
 
 import rushlight
-import rushlight._dynamo
+import rushlight._dynamo.testing
 from rushlight.errors import GraphError
 
 LIBRARIES = [rushlight, torch]
@@ -165,3 +166,41 @@ def test_explain_compiles_and_counts():
     with pytest.warns(UserWarning, match="runs eagerly"):
         broken = rushlight._dynamo.explain(lambda x: str(x.sum().item()))(rushlight.ones(3))
     assert (broken.graph_count, broken.graph_break_count) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        ("CompileCounter", ()),
+        ("CompileCounterWithBackend", ("eager",)),
+        ("EagerAndRecordGraphs", ()),
+    ],
+)
+def test_counters(kind, args):
+    told = []
+    for lib in LIBRARIES:
+        counter = getattr(lib._dynamo.testing, kind)(*args)
+        f = lib.compile(lambda x: (x + 1).relu(), backend=counter)
+        results = [f(lib.ones(n)).tolist() for n in (2, 2, 3)]
+        facts = dict(vars(counter))
+        graphs = [calls(g) for g in facts.pop("graphs", [])]
+        told.append((results, facts, len(graphs)))
+    assert told[0] == told[1]
+
+
+def test_counters_start_again():
+    counter = rushlight._dynamo.testing.CompileCounterWithBackend("inductor")
+    rushlight.compile(lambda x: x + 1, backend=counter)(rushlight.ones(1))
+    counter.clear()
+    assert (counter.frame_count, counter.op_count, counter.graphs) == (0, 0, [])
+    with pytest.raises(ValueError):
+        rushlight._dynamo.testing.CompileCounterWithBackend("none")
+
+
+@pytest.mark.parametrize("lib", LIBRARIES)
+def test_same_says_whether_results_are_close(lib):
+    same, one = lib._dynamo.testing.same, lib.ones(2)
+    assert same((one, {"a": one}), (one, {"a": one + 1e-6}))
+    assert not same([one], [one + 1])
+    assert not same(one / 0 * 0, one / 0 * 0)
+    assert same(one / 0 * 0, one / 0 * 0, equal_nan=True)

@@ -74,6 +74,11 @@ def test_settings_are_modules(monkeypatch):
     with pytest.raises(AttributeError):
         rl._dynamo.config.log_level = 1  # PyTorch's has no such setting either
 
+    rl.compiler.config.recompile_limit, rl.compiler.config.job_id = 5, "a"
+    assert compile_options.recompile_limit == 5 and rl.compiler.config.job_id == "a"
+    del rl.compiler.config.recompile_limit
+    assert compile_options.recompile_limit == 8
+
     theirs = importlib.import_module("torch._functorch.config")
     ours = importlib.import_module("rushlight._functorch.config")
     names = [name for name in vars(ours) if not name.startswith("_")]

@@ -14,6 +14,7 @@ FULL = """
     sum mean prod max min amax amin argmax argmin any all var std norm median nansum nanmean
     count_nonzero
 """
+KEEPING = ["sum", "mean", "nansum", "nanmean", "amax", "any", "prod", "argmax"]
 ALONG = """
     cumsum cumprod cummax cummin logcumsumexp sort argsort logsumexp softmax log_softmax aminmax
 """
@@ -306,3 +307,28 @@ def test_hash_tensor_refuses():
         with pytest.raises(NotImplementedError, match="xor_sum_cpu"):
             lib.hash_tensor(lib.zeros(1, dtype=lib.complex64))
         assert not lib.hash_tensor(lib.zeros(1, requires_grad=True)).requires_grad
+
+
+@pytest.mark.parametrize("name", [*KEEPING, "logsumexp"])
+def test_several_dims_are_a_tuple_and_not_keepdim(name):
+    for lib in (torch, rl):
+        with pytest.raises(TypeError):
+            getattr(lib.ones(1, 3, 2), name)(0, 2)
+        with pytest.raises(TypeError):
+            getattr(lib.ones(2, 3), name)(1, np.True_)
+
+
+@pytest.mark.parametrize("name", ["std", "var"])
+def test_several_dims_are_a_tuple_and_not_unbiased(name):
+    for lib in (torch, rl):
+        with pytest.raises(TypeError):
+            getattr(lib.ones(2, 3, 2), name)(0, 2)
+
+
+@pytest.mark.parametrize("name", ["squeeze", "count_nonzero"])
+def test_several_dims_as_arguments(name):
+    ours, theirs = [getattr(lib.ones(1, 3, 1), name)(0, -1) for lib in (rl, torch)]
+    same(ours, theirs)
+    for lib in (torch, rl):
+        with pytest.raises(RuntimeError):
+            getattr(lib.ones(1, 3, 1), name)(0, 0)

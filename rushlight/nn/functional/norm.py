@@ -279,9 +279,12 @@ def check_normalized_shape(
     name: str, input: Tensor, normalized_shape: Any, weight: Tensor | None, bias: Tensor | None
 ) -> int:
     """How many trailing dims are normalised."""
-    shape = (
-        (normalized_shape,) if hasattr(normalized_shape, "__index__") else tuple(normalized_shape)
-    )
+    if hasattr(normalized_shape, "__index__"):
+        raise TypeError(
+            f"{name}(): argument 'normalized_shape' must be tuple of ints, not "
+            f"{type(normalized_shape).__name__}; ({normalized_shape},) is the last dim alone."
+        )
+    shape = tuple(normalized_shape)
     rank = len(shape)
     if not rank:
         raise ShapeError(

@@ -547,6 +547,11 @@ class RNNCellBase(Module):
         if input.dim() not in (1, 2):
             raise ValueError(f"{kind}: Expected input to be 1D or 2D, got {input.dim()}D instead")
         for i, state in enumerate(states or ()):
+            if not isinstance(state, Tensor):
+                raise AttributeError(
+                    f"{kind}: the state hx is a {type(state).__name__}, which has no dim(); "
+                    "expected a Tensor"
+                )
             if state.dim() not in (1, 2):
                 name = f"hx[{i}]" if len(states or ()) > 1 else "hidden"
                 raise ValueError(
@@ -646,7 +651,15 @@ class LSTMCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
     def forward(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Tensor]:
-        return self._step(input, None if hx is None else tuple(hx), count=2)
+        if hx is None:
+            return self._step(input, None, count=2)
+        states = tuple(hx)
+        self._check(input, states)
+        if isinstance(hx, Tensor):
+            raise TypeError("LSTMCell: argument 'hx' must be a tuple of Tensors (h, c), not Tensor")
+        if len(states) != 2:
+            raise RuntimeError(f"LSTMCell: expects two hidden states (h, c), but got {len(states)}")
+        return self._step(input, states, count=2)
 
 
 class GRUCell(RNNCellBase):

@@ -9,6 +9,7 @@ import functools
 import threading
 from typing import Any
 
+from rushlight import dtypes
 from rushlight import gpu as gpus
 from rushlight.errors import AcceleratorError, DeviceError
 
@@ -65,8 +66,12 @@ class device:
             raise TypeError(f"device: expected a string, an int or a device, but got {where!r}")
         name, _, number = where.partition(":")
         if name not in KNOWN:
+            fix = {"gpu": "; write 'cuda'"}.get(name.lower(), "")
+            if name in dtypes.by_name:
+                fix = f"; a dtype is no string: torch.{name}"
             raise DeviceError(
-                f"Expected one of {', '.join(KNOWN)} device type at start of device string: {where}"
+                f"Expected one of {', '.join(KNOWN)} device type at start of device string: "
+                f"{where}{fix}"
             )
         if number and (index is not None or not number.isdigit()):
             raise DeviceError(f"Invalid device string: {where!r}; write it as 'cuda' or 'cuda:0'")

@@ -5,6 +5,7 @@ import traceback
 
 import numpy as np
 import pytest
+import torch
 
 import rushlight
 from rushlight import errors, nn
@@ -159,6 +160,10 @@ class Forgetful(nn.Module):
         self.width = 3
 
 
+def labels(*shape):
+    return rushlight.zeros(shape, dtype=rushlight.int64)
+
+
 r, F = rushlight.randn, nn.functional
 
 MISTAKES = [
@@ -197,6 +202,30 @@ MISTAKES = [
         r"complex: the inputs, float32 \(5, 2\)",
     ),
     (lambda: F.pdist(rushlight.ones(2, 2).long()), RuntimeError, r"int64 \(2, 2\).*dtypes"),
+    # forgotten conversions and swapped arguments
+    (lambda: nn.Linear(2, 1)(rushlight.ones(3, 2).long()), RuntimeError, r"int64 one with \.float"),
+    (lambda: nn.Linear(8 / 2, 1), TypeError, "divide sizes with //"),
+    (lambda: nn.MSELoss(r(3), r(3)), RuntimeError, r"nn\.MSELoss\(\)\(input, target\)"),
+    (lambda: nn.CrossEntropyLoss(r(3, 2), labels(3)), RuntimeError, "make it first, then call it"),
+    (lambda: rushlight.save("net.pt", {"w": r(100)}), AttributeError, r"got dict.*save\(obj, f\)"),
+    (lambda: rushlight.optim.SGD([r(1)], lr="1e-3"), TypeError, r"float\('1e-3'\)"),
+    (lambda: setattr(nn.Linear(1, 1), "weight", r(1, 1)), TypeError, r"nn\.Parameter\(\.\.\.\)"),
+    (lambda: nn.LSTM(2, 3)(r(4, 2), r(1, 3)), IndexError, r"hx must be a tuple \(h_0, c_0\)"),
+    (lambda: r(2, 3)[rushlight.ones(2)], IndexError, r"float32; convert it with \.long\(\)"),
+    (lambda: rushlight.tensor(["a"]), ValueError, "invalid data type 'str'"),
+    (lambda: rushlight.ones(1).to("gpu"), RuntimeError, "write 'cuda'"),
+    (lambda: nn.Linear(1, 1).to("float16"), RuntimeError, r"torch\.float16"),
+    # shapes that nearly fit
+    (lambda: F.cross_entropy(r(3, 5), labels(3, 1)), RuntimeError, r"targets away: squeeze\(-1\)"),
+    (lambda: F.cross_entropy(r(3, 7, 5), labels(3, 7)), RuntimeError, r"transpose\(1, -1\)"),
+    (lambda: F.binary_cross_entropy(r(3, 1), r(3)), ValueError, "last dim of the input away"),
+    (
+        lambda: F.binary_cross_entropy_with_logits(r(3), r(3, 1)),
+        ValueError,
+        "last dim of the target away",
+    ),
+    (lambda: r(3, 2).gather(1, labels(3)), RuntimeError, r"\(3,\).*\(3, 2\); unsqueeze"),
+    (lambda: nn.init.xavier_normal_(r(3)), ValueError, r"shape \(3,\).*zeros_"),
 ]
 
 
@@ -213,6 +242,37 @@ def test_state_dicts_that_are_packed():
         net.load_state_dict({"model": state, "epoch": 3})
     with pytest.raises(RuntimeError, match="take that off each key"):
         net.load_state_dict({"module." + key: value for key, value in state.items()})
+
+
+def test_state_dicts_of_optimizers_and_modules_that_are_mixed_up():
+    net = nn.Linear(2, 1)
+    optimizer = rushlight.optim.SGD(net.parameters(), lr=0.1)
+    with pytest.raises(RuntimeError, match="an optimizer's: load it by"):
+        net.load_state_dict(optimizer.state_dict())
+    with pytest.raises(KeyError, match="only 'weight', 'bias'; is it a module's"):
+        optimizer.load_state_dict(net.state_dict())
+
+
+def test_a_loss_of_one_score_for_each_sample_says_how_to_make_shapes_alike():
+    with pytest.warns(UserWarning, match=r"last dim of the input away: squeeze\(-1\)"):
+        F.mse_loss(r(3, 1), r(3))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda x: rushlight.zeros(2) + x, "unsupported operand"),
+        (lambda x: x * rushlight.zeros(2), "unsupported operand"),
+        (lambda x: torch.nn.functional.mse_loss(x, rushlight.zeros(2)), "__torch_function__"),
+        (F.relu, r"PyTorch's torch\.Tensor"),
+        (nn.Linear(2, 1), r"PyTorch's torch\.Tensor"),
+        (lambda x: rushlight.cat([r(2), x]), r"PyTorch's torch\.Tensor"),
+        (lambda x: rushlight.optim.SGD([torch.nn.Parameter(x)]), r"PyTorch's torch\.nn"),
+    ],
+)
+def test_tensors_of_pytorch_are_refused(call, says):
+    with pytest.raises(TypeError, match=says):
+        call(torch.zeros(2))
 
 
 def test_samples_of_several_shapes():

@@ -243,17 +243,22 @@ def constant(array: Any) -> Tensor:
 def no_tensor(function: str, *inputs: Any) -> TypeError:
     """What to raise where something else was taken for a tensor."""
     others = [x for x in inputs if not isinstance(x, Tensor) and x is not None]
-    kind, fix = (
-        type(others[0]).__name__ if others else "None",
-        "make one of it with torch.as_tensor()",
-    )
-    if (
-        others
-        and isinstance(others[0], (tuple, list))
-        and any(isinstance(x, Tensor) for x in others[0])
-    ):
-        fix = "pick the one that is meant, or join them by torch.stack() or torch.cat()"
+    kind, fix = "None", "make one of it with torch.as_tensor()"
+    if others:
+        first = others[0]
+        kind = kind_of(first)
+        if isinstance(first, (tuple, list)) and any(isinstance(x, Tensor) for x in first):
+            fix = "pick the one that is meant, or join them by torch.stack() or torch.cat()"
     return TypeError(f"{function}(): expected a Tensor, but got {kind}; {fix}.")
+
+
+def kind_of(x: Any) -> str:
+    """What an error calls something that is no tensor: its class, and of PyTorch's the module too,
+    which a program that imports both may have mixed up.
+    """
+    kind = type(x)
+    foreign = kind.__module__.partition(".")[0] == "torch"
+    return f"PyTorch's {kind.__module__}.{kind.__name__}" if foreign else kind.__name__
 
 
 def explained(function: Any, args: Any, named: Any, error: AttributeError) -> Exception:
@@ -268,7 +273,7 @@ def explained(function: Any, args: Any, named: Any, error: AttributeError) -> Ex
         if wanted and name in given and not isinstance(x, Tensor):
             return TypeError(
                 f"{function.__name__}(): argument '{name}' (position {names.index(name) + 1}) must"
-                f" be Tensor, not {type(x).__name__}; make one of it with torch.as_tensor()."
+                f" be Tensor, not {kind_of(x)}; make one of it with torch.as_tensor()."
             )
     for x in (*args, *named.values()):  # those that may be several tensors
         members = x if isinstance(x, (tuple, list)) else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 
 NUMBERS = {"none": 0, "mean": 1, "sum": 2}
@@ -11,6 +12,11 @@ def legacy_get_string(
     size_average: bool | None, reduce: bool | None, emit_warning: bool = True
 ) -> str:
     """The `reduction` that the two flags stand for, each True unless given."""
+    if isinstance(size_average, Tensor) or isinstance(reduce, Tensor):
+        raise RuntimeError(
+            "a loss was given tensors where its options belong (Boolean value of Tensor with more "
+            "than one value is ambiguous); make it first, then call it: nn.MSELoss()(input, target)"
+        )
     if reduce is not None and not reduce:
         reduction = "none"
     else:

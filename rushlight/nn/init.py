@@ -272,7 +272,8 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     input."""
     if tensor.dim() < 2:
         raise ValueError(
-            "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions"
+            "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions, but "
+            f"this one has shape {tuple(tensor.shape)}. Start biases with zeros_ or constant_."
         )
     out, into, *kernel = tensor.shape
     area = math.prod(kernel)

@@ -380,11 +380,16 @@ def size_error(logp: np.ndarray, target: np.ndarray, want: Any) -> Exception:
             f" ({count}): the input has shape {logp.shape} and the target {target.shape}."
         )
     dims = "0D or 1D target tensor expected for inputs of 1 or 2 dims, multi-target not supported: "
-    hint = " Probabilities of classes are floats: convert with .float()."
+    hint = ""
+    if target.shape == logp.shape:
+        hint = " Probabilities of classes are floats: convert with .float()."
+    elif target.shape == (*want, 1):
+        hint = " Take the last dim of the targets away: squeeze(-1)."
+    elif target.shape == logp.shape[:-1]:
+        hint = " Scores of classes lie in dim 1: call transpose(1, -1) on the input."
     return ShapeError(
         f"nll_loss: {dims if logp.ndim < 3 else ''}an input of shape {logp.shape} goes with targets"
-        f" of shape {tuple(want)}, but they have {target.shape}."
-        f"{hint if target.shape == logp.shape else ''}"
+        f" of shape {tuple(want)}, but they have {target.shape}.{hint}"
     )
 
 

@@ -26,13 +26,14 @@ FEW = 4096  # products of integers that BLAS would not make faster
 LARGE = 1 << 16  # elements of an operand, from which on kernels compute products
 
 
-def same_dtype(name: str, x: Any, y: Any) -> None:
+def same_dtype(name: str, x: Any, y: Any, which: str = "both tensors") -> None:
     """Products do not promote."""
     if x.dtype != y.dtype:
         a, b = dtypes.of[x.dtype].name, dtypes.of[y.dtype].name
+        whole = [d for d in (x.dtype, y.dtype) if d in dtypes.INTEGER_TYPES or d == dtypes.bool_]
+        fix = f"the {dtypes.of[whole[0]].name} one with .float()" if whole else "one with .to()"
         raise DTypeError(
-            f"{name}: expected both tensors to have the same dtype, but got {a} and {b}; convert "
-            "one with .to()."
+            f"{name}: expected {which} to have the same dtype, but got {a} and {b}; convert {fix}."
         )
 
 
@@ -236,8 +237,8 @@ class Linear(Op):
         return "ViewBackward0" if specs and len(specs[0][0]) != 2 else "AddmmBackward0"
 
     def eager(self, xp, input, weight, bias):
-        same_dtype("linear", input, weight)
-        same_dtype("linear", input, bias)
+        same_dtype("linear", input, weight, "input and weight")
+        same_dtype("linear", input, bias, "input and bias")
         if weight.ndim != 2 or not input.ndim or input.shape[-1] != weight.shape[1]:
             raise ShapeError(
                 f"linear: cannot multiply {input.shape} by the weight {weight.shape} transposed "

@@ -33,8 +33,8 @@ def check_inside(name: str, index: Any, limit: Any, skip: int | None, what: str)
     """Every size of index is at most that of the other tensor, except in dim ``skip``."""
     if max(index.ndim, 1) != max(limit.ndim, 1):
         raise ShapeError(
-            f"{name}(): Index tensor must have the same number of dimensions as {what} tensor: "
-            f"{index.shape}, {limit.shape}."
+            f"{name}(): Index tensor must have the same number of dimensions as {what} tensor, but "
+            f"its shape is {index.shape} and that of {what} {limit.shape}; unsqueeze() adds one."
         )
     if index.shape == limit.shape:
         return

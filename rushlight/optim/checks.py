@@ -20,6 +20,8 @@ def check_lr(owner: str, lr: Any, foreach: bool | None = None, capturable: bool 
             raise ValueError(
                 f"{owner}: Tensor lr must be 1-element, but has shape {tuple(lr.shape)}."
             )
+    elif isinstance(lr, str):  # YAML reads 1e-3 so
+        raise TypeError(f"{owner}: lr is the text {lr!r}; it must be a number: float({lr!r}).")
     if not lr >= 0.0:
         raise ValueError(f"{owner}: Invalid learning rate: {lr}; it must be >= 0.")
 

@@ -19,7 +19,7 @@ from rushlight import tensor_api as T
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import enable_grad, modes
 from rushlight.core.state import state as run_state
-from rushlight.core.tensor import Tensor, bump, counted_once, wrap
+from rushlight.core.tensor import Tensor, bump, counted_once, kind_of, wrap
 from rushlight.dtypes import FLOATS
 from rushlight.errors import warn_user
 from rushlight.optim import fused
@@ -251,7 +251,7 @@ class Optimizer(HookedMixin):
     def _check_param(self, p: Any) -> None:
         if not isinstance(p, Tensor):
             raise TypeError(
-                f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}"
+                f"optimizer can only optimize Tensors, but one of the params is {kind_of(p)}"
             )
         if not (self.defaults.get("differentiable") or p.is_leaf or p.retains_grad):
             raise ValueError(
@@ -314,6 +314,11 @@ class Optimizer(HookedMixin):
         for hook in self._optimizer_load_state_dict_pre_hooks.values():
             changed = hook(self, state_dict)
             state_dict = state_dict if changed is None else changed
+        if "param_groups" not in state_dict:
+            raise KeyError(
+                "param_groups: state dicts of optimizers have this key, but here there are only "
+                f"{', '.join([repr(key) for key in state_dict])}; is it a module's?"
+            )
         saved = deepcopy(state_dict["param_groups"])
         self._check_groups(saved)
         numbers = [number for group in saved for number in group["params"]]

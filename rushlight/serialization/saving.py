@@ -55,7 +55,8 @@ def save(
     """
     if not isinstance(f, (str, os.PathLike)) and not hasattr(f, "write"):
         raise AttributeError(
-            f"save: expected 'f' to be a path or a file with a 'write' attribute, but got {f!r}"
+            "save: expected 'f' to be a path or a file with a 'write' attribute, but got "
+            f"{type(f).__name__}. The object comes first: save(obj, f)."
         )
     keys = Keys(legacy=not _use_new_zipfile_serialization)
     content = to_pickle(obj, pickle_module, pickle_protocol, keys)

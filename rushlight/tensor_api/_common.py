@@ -15,7 +15,7 @@ from rushlight.core.device_array import DeviceArray, device_empty, driver_of, se
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.meta import without_memory
 from rushlight.core.state import GradMode, modes, state
-from rushlight.core.tensor import Tensor, bump, constant, explained, needs_grad
+from rushlight.core.tensor import Tensor, bump, constant, explained, kind_of, needs_grad
 from rushlight.core.window import Window
 from rushlight.dtypes import NUMBERS
 from rushlight.dtypes import dtype as DType
@@ -139,7 +139,9 @@ def shape_of(args: tuple[Any, ...], name: str = "shape") -> tuple[int, ...]:
             raise TypeError
         return tuple([n if n.__class__ is int else int(operator.index(n)) for n in args])
     except TypeError:
-        raise TypeError(f"{name}: expected ints or a tuple of ints, but got {args!r}") from None
+        fix = "; divide sizes with //" if any([isinstance(n, float) for n in args]) else ""
+        text = f"{name}: expected ints or a tuple of ints, but got {args!r}{fix}"
+        raise TypeError(text) from None
 
 
 def numpy_dtype(dtype: Any, default: Any = None) -> Any:
@@ -224,9 +226,7 @@ def is_tensor(obj: Any, /) -> bool:
 def expect_tensor(x: Any, function: str, argument: str = "input") -> Tensor:
     """x, or torch's TypeError."""
     if not isinstance(x, Tensor):
-        raise TypeError(
-            f"{function}(): argument '{argument}' must be Tensor, not {type(x).__name__}"
-        )
+        raise TypeError(f"{function}(): argument '{argument}' must be Tensor, not {kind_of(x)}")
     return x
 
 

@@ -113,7 +113,7 @@ def from_sequence(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
         first = first_of(data)
         deep = first is not data and isinstance(first, (str, bytes))  # a sequence, too, to torch
         kind = ValueError if deep else TypeError
-        raise kind(f"new(): invalid data type {a.dtype.type.__name__!r}; tensors hold numbers.")
+        raise kind(f"new(): invalid data type {type(first).__name__!r}; tensors hold numbers.")
     d = dtype or inferred(a, kinds, data)
     if a.dtype == d:
         return a

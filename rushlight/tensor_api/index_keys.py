@@ -258,7 +258,10 @@ def normal(item: Any) -> Any:
     if isinstance(item, Tensor):
         a = item._array
         if a.dtype not in (*dtypes.INTEGER_TYPES, np.bool_):
-            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+            raise IndexError(
+                "tensors used as indices must be long, int, byte or bool tensors, but this one is "
+                f"{dtypes.of[a.dtype].name}; convert it with .long(), or compare for a mask."
+            )
         if a.ndim:
             return as_mask(item) if a.dtype is dtypes.uint8 else item
         value_pinned("a 0-dim tensor used as an index", item)

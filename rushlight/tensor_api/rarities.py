@@ -13,6 +13,7 @@ from rushlight.absent import Absent
 from rushlight.core.binds import with_array
 from rushlight.core.device_array import beside, host
 from rushlight.core.overrides import AskNoArguments, AskNobody, dispatch, meet, overrides
+from rushlight.core.state import modes
 from rushlight.core.tensor import KNOWN_KINDS, Tensor, instance, wrap
 from rushlight.errors import NotSupportedError, warn_user
 from rushlight.ops.statistics import Hash
@@ -311,6 +312,8 @@ def _torch_function(
 ) -> Any:
     """What subclasses do by default: tensors that ``func`` returns are of the class ``cls``."""
     if not all([issubclass(cls, t) for t in types]):
+        return NotImplemented
+    if cls is Tensor and not modes.asks_arguments:  # asked again: by PyTorch, of its own function
         return NotImplemented
     with AskNoArguments():
         result = func(*args, **(kwargs or {}))

@@ -32,6 +32,13 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
     return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
 
 
+def alike(input: tuple[int, ...], target: tuple[int, ...]) -> str:
+    """How shapes that differ by a last dim of size 1, as one score a sample has, are made alike."""
+    if input == (*target, 1):
+        return " Take the last dim of the input away: squeeze(-1)."
+    return " Take the last dim of the target away: squeeze(-1)." if target == (*input, 1) else ""
+
+
 def matched(input: Tensor, target: Tensor, name: str | None) -> tuple[Tensor, Tensor]:
     """Input and target with one dtype and shape; shapes that only match by broadcasting get a
     warning that names the function.
@@ -46,6 +53,7 @@ def matched(input: Tensor, target: Tensor, name: str | None) -> tuple[Tensor, Te
                 f"Using a target size ({target.size()}) that is different to the input size"
                 f" ({input.size()}). This will likely lead to incorrect results due to"
                 f" broadcasting. Please ensure they have the same size in {name}."
+                f"{alike(x.shape, y.shape)}"
             )
         input, target = T.broadcast_tensors(input, target)
     if x.dtype is not y.dtype:

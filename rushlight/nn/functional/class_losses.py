@@ -12,6 +12,7 @@ from rushlight.core.tensor import Tensor, expect_tensors, no_tensor
 from rushlight.errors import ShapeError
 from rushlight.nn.functional._losses import (
     REDUCTIONS,
+    alike,
     expect_floats,
     in_dtype_of,
     matched,
@@ -228,6 +229,7 @@ def binary_cross_entropy(
         raise ValueError(
             f"Using a target size ({target.size()}) that is different to the input size"
             f" ({input.size()}) is deprecated. Please ensure they have the same size."
+            f"{alike(input._array.shape, target._array.shape)}"
         )
     same_dtype("binary_cross_entropy", input._array, target._array)
     if weight is None:
@@ -268,7 +270,8 @@ def binary_cross_entropy_with_logits(
     expect_tensors("binary_cross_entropy_with_logits", input, target)
     if input._array.shape != target._array.shape:
         raise ValueError(
-            f"Target size ({target.size()}) must be the same as input size ({input.size()})"
+            f"Target size ({target.size()}) must be the same as input size ({input.size()})."
+            f"{alike(input._array.shape, target._array.shape)}"
         )
     x, y = matched(input, target, None)
     expect_floats("binary_cross_entropy_with_logits", input)

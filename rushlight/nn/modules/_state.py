@@ -49,6 +49,8 @@ def _within(name: str) -> str:
 
 def _advice(state_dict: Mapping[str, Any], unexpected: list[str]) -> list[str]:
     """What is likely wrong with a dict whose keys are not the module's."""
+    if unexpected == ["state", "param_groups"]:
+        return ["It is an optimizer's: load it by the load_state_dict() of that."]
     for key in unexpected:
         if isinstance(state_dict.get(key), Mapping):
             return [f"{key!r} holds a dict of its own: if that is the module's, load it alone."]

@@ -622,6 +622,7 @@ def _set_none(module: Any, kind: str, name: str, value: Any, noun: str, needed: 
     if value is not None:
         raise TypeError(
             f"cannot assign '{_type_name(value)}' as {noun} '{name}' ({needed} or None expected)"
+            f"{'; wrap it: nn.Parameter(...)' if isinstance(value, Tensor) else ''}"
         )
     registry(module, kind)[name] = None
 

@@ -433,6 +433,8 @@ class LSTM(RNNBase):
         super().__init__("LSTM", *args, **kwargs)
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, tuple[Tensor, Tensor]]:
+        if hx is not None and len(hx) < 2:
+            raise IndexError("LSTM: hx must be a tuple (h_0, c_0), but only one state was given.")
         states = None if hx is None else (hx[0], hx[1])
         self._check_dims(input, states)
         return self._forward(input, states)

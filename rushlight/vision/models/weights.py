@@ -10,7 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rushlight.vision.transforms._presets import ImageClassification, SemanticSegmentation
+from rushlight.vision.transforms._presets import (
+    ImageClassification,
+    ObjectDetection,
+    SemanticSegmentation,
+)
 from rushlight.vision.transforms.functional import InterpolationMode
 
 SPELLING = {
@@ -19,7 +23,8 @@ SPELLING = {
     "googlenet": "GoogLeNet", "vit": "ViT", "convnext": "ConvNeXt", "efficientnet": "EfficientNet",
     "inception": "Inception", "mnasnet": "MNASNet", "regnet": "RegNet", "swin": "Swin",
     "shufflenet": "ShuffleNet", "deeplabv": "DeepLabV", "tiny": "Tiny", "small": "Small",
-    "base": "Base", "large": "Large",
+    "base": "Base", "large": "Large", "fasterrcnn": "FasterRCNN", "maskrcnn": "MaskRCNN",
+    "keypointrcnn": "KeypointRCNN", "retinanet": "RetinaNet", "ssdlite": "SSDLite",
 }  # fmt: skip
 TWICE = {  # trained a second time
     "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2",
@@ -47,6 +52,12 @@ VOC_CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
     "tvmonitor",
 )  # fmt: skip
+KEYPOINTS = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee",
+    "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+DETECTORS = ("fasterrcnn", "fcos", "keypointrcnn", "maskrcnn", "retinanet", "ssd")
 BICUBIC = ("swin", "efficientnet_b", "efficientnet_v2_l")
 
 
@@ -73,7 +84,7 @@ class WeightsEnum(enum.Enum):
     @property
     def meta(self) -> dict[str, Any]:
         """What is known of the weights: ``categories``, the names of the classes in the order of
-        the outputs (None for features alone).
+        the outputs (None for features alone); for key points also ``keypoint_names``.
 
         Example:
             >>> from rushlight.vision.models import ResNet50_Weights
@@ -83,15 +94,19 @@ class WeightsEnum(enum.Enum):
         names: Any = None
         if self.name == "COCO_WITH_VOC_LABELS_V1":
             names = ["__background__", *VOC_CLASSES]
+        elif BUILDERS[type(self).__name__].startswith("keypoint"):
+            return {"categories": ["no person", "person"], "keypoint_names": list(KEYPOINTS)}
+        elif self.name == "COCO_V1":
+            names = classes_of("coco").copy()
         elif self.name != "IMAGENET1K_FEATURES":
-            names = imagenet_classes().copy()
+            names = classes_of("imagenet").copy()
         return {"categories": names}
 
 
 @functools.cache
-def imagenet_classes() -> list[str]:
-    """Names of the thousand classes of ImageNet's challenge of 2012."""
-    path = Path(__file__).parent.parent / "data" / "imagenet-classes.txt"
+def classes_of(data: str) -> list[str]:
+    """Names of the thousand classes of ImageNet's challenge of 2012, or those of COCO by number."""
+    path = Path(__file__).parent.parent / "data" / f"{data}-classes.txt"
     return path.read_text("utf-8").splitlines()
 
 
@@ -114,6 +129,10 @@ def weights_of(builder: str) -> type[WeightsEnum]:
     if builder.startswith(("fcn", "deeplab", "lraspp")):
         names = ["COCO_WITH_VOC_LABELS_V1"]
         home += ".segmentation"
+    if builder.startswith(DETECTORS):
+        names = ["COCO_LEGACY"] * builder.startswith("keypoint") + ["COCO_V1"]
+        best = names[-1:]
+        home += ".detection"
     members = [(name, name) for name in names]
     members.append(("DEFAULT", best[0] if best and best[0] in names else names[0]))
     name = "_".join(parts) + "_Weights"
@@ -123,6 +142,8 @@ def weights_of(builder: str) -> type[WeightsEnum]:
 
 def preparation(builder: str, weights: str) -> Callable[..., Any]:
     """What makes the transform of images for a model's weights of this name."""
+    if builder.startswith(DETECTORS):
+        return ObjectDetection
     if weights == "COCO_WITH_VOC_LABELS_V1":
         return functools.partial(SemanticSegmentation, resize_size=520)
     crop, resized = SIZES.get(builder, (224, 256))

@@ -10,7 +10,7 @@ from rushlight import nn
 from rushlight.core.tensor import Tensor
 from rushlight.vision.ops.misc import Conv2dNormActivation
 
-__all__ = ["ExtraFPNBlock", "FeaturePyramidNetwork", "LastLevelMaxPool"]
+__all__ = ["ExtraFPNBlock", "FeaturePyramidNetwork", "LastLevelMaxPool", "LastLevelP6P7"]
 
 
 class ExtraFPNBlock(nn.Module):
@@ -24,6 +24,31 @@ class LastLevelMaxPool(ExtraFPNBlock):
         self, x: list[Tensor], y: list[Tensor], names: list[str]
     ) -> tuple[list[Tensor], list[str]]:
         return [*x, nn.functional.max_pool2d(x[-1], 1, 2, 0)], [*names, "pool"]
+
+
+class LastLevelP6P7(ExtraFPNBlock):
+    """Adds two features, each half as large as the one before, under the names "p6" and "p7".
+
+    Args:
+        in_channels: of the smallest inputs.
+        out_channels: of the results. Where these are as many, the smallest results are halved,
+            otherwise the inputs.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.p6 = nn.Conv2d(in_channels, out_channels, 3, 2, 1)
+        self.p7 = nn.Conv2d(out_channels, out_channels, 3, 2, 1)
+        for layer in (self.p6, self.p7):
+            nn.init.kaiming_uniform_(layer.weight, a=1)
+            nn.init.zeros_(layer.bias)
+        self.use_P5 = in_channels == out_channels
+
+    def forward(
+        self, p: list[Tensor], c: list[Tensor], names: list[str]
+    ) -> tuple[list[Tensor], list[str]]:
+        p6 = self.p6(p[-1] if self.use_P5 else c[-1])
+        return [*p, p6, self.p7(nn.functional.relu(p6))], [*names, "p6", "p7"]
 
 
 class FeaturePyramidNetwork(nn.Module):

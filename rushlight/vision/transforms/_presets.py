@@ -9,7 +9,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.vision.transforms import functional as F
 from rushlight.vision.transforms.functional import InterpolationMode
 
-__all__ = ["ImageClassification", "SemanticSegmentation"]
+__all__ = ["ImageClassification", "ObjectDetection", "SemanticSegmentation"]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's photographs
 
@@ -80,6 +80,15 @@ class ImageClassification(Preset):
 
     def extra_repr(self) -> str:
         return f"crop_size={self.crop_size}, {super().extra_repr()}"
+
+
+class ObjectDetection(nn.Module):
+    """Scale to [0, 1]; detectors resize and normalise themselves."""
+
+    def forward(self, img: Any) -> Tensor:
+        if not isinstance(img, Tensor):
+            img = F.pil_to_tensor(img)
+        return F.convert_image_dtype(img)
 
 
 class SemanticSegmentation(Preset):

@@ -394,10 +394,10 @@ class Variant:
 
     def enter(self, args: tuple[Any, ...]) -> Any:
         """Run the program if this call is like the last one; else NotImplemented."""
-        if not self.lock.acquire(False):
+        if self.lock.locked():
             return NotImplemented
         out: Any = NotImplemented
-        try:  # written out where calls of functions would take longer than what they do
+        with self.lock:  # written out where calls of functions take longer than what they do
             grad, inference, autocast, kind = self.mode
             if (
                 modes.grad is grad
@@ -419,8 +419,6 @@ class Variant:
                         self.leave_gradients()
                     arrays = self.sets[number]
                     out = wrap(arrays[0]) if self.single else self.results(arrays, args)
-        finally:
-            self.lock.release()
         if not self.bare:
             self.settle(out)
         return out

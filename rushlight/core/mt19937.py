@@ -58,7 +58,6 @@ class Engine:
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
         self.lock = threading.RLock()  # whoever draws holds it
-        self.take_back = self.lock.release  # native code has drawn
         self._twister: tuple[Any, Any] | None = None
         self._block = np.empty(BLOCK, np.uint32)
         self._told = b"", _NO_WORDS  # a block, and the twister's words that yielded it
@@ -150,8 +149,7 @@ class Engine:
         self.ready = True
 
     def lend(self) -> None:
-        """Native code may draw, and nobody else, until ``take_back``."""
-        self.lock.acquire()
+        """Native code may draw; the caller holds the engine, see ``holding``, as long as it does."""
         if not self.ready:
             self.prepare()
 

@@ -30,7 +30,8 @@ _SQUEEZE = float(np.float32(0.0331))
 
 class Uniforms:
     """Uniform doubles one by one. They are drawn from the engine many at a time, those behind the
-    first from one block; leaving the context gives back those that were not taken.
+    first from one block; leaving the context gives back those that were not taken. The caller
+    holds the engine.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -39,12 +40,10 @@ class Uniforms:
         self._next = 16
 
     def __enter__(self) -> Uniforms:
-        self.engine.holding().acquire()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.engine.give_back(2 * len(self._values))
-        self.engine.holding().release()
 
     def __call__(self) -> float:
         if not self._values:
@@ -69,7 +68,7 @@ class Uniforms:
 
 def poisson(engine: Engine, rates: Array) -> NDArray[np.float64]:
     """Poisson counts for flat non-negative `rates`."""
-    with Uniforms(engine) as uniforms:
+    with engine.holding(), Uniforms(engine) as uniforms:
         return np.array(
             [
                 0
@@ -115,7 +114,7 @@ def _poisson_large(rate: float, uniform: Uniforms) -> int:
 def binomial(engine: Engine, counts: Array, probabilities: Array) -> NDArray[np.float64]:
     """Successes out of flat `counts` trials with flat `probabilities`, one by one."""
     pairs = zip(counts.tolist(), probabilities.tolist(), strict=True)
-    with Uniforms(engine) as uniforms:
+    with engine.holding(), Uniforms(engine) as uniforms:
         return np.array([_binomial(n, p, uniforms) for n, p in pairs], np.float64)
 
 
@@ -207,7 +206,7 @@ def standard_gamma(engine: Engine, shapes: Array) -> NDArray[np.float64]:
     if d.size >= 32 and d.min() >= 1 and not small.any():
         return _gammas(engine, d, c)
     pairs = zip(powers, d.tolist(), c.tolist(), strict=True)
-    with Uniforms(engine) as uniforms:
+    with engine.holding(), Uniforms(engine) as uniforms:
         return np.array([_gamma(power, d, c, uniforms) for power, d, c in pairs], np.float64)
 
 

@@ -49,22 +49,23 @@ class Units:
         if cost < FREELY:
             self.alone(at, 0, units, None)
             return
-        pool = workers.acquire(0)
+        pool = workers.free()
         if pool is None:
             self.freely(at, 0, units, None)
             return
-        try:
-            self.share(pool, at, units, min(units, MOST_CHUNKS, int(cost / CHUNK)))
-        finally:
-            pool.release()
+        with pool.taken:
+            try:
+                self.share(pool.begin(0), at, units, min(units, MOST_CHUNKS, int(cost / CHUNK)))
+            finally:
+                pool.end()
 
-    def share(self, pool: workers.Pool, at: Any, units: int, chunks: int) -> None:
+    def share(self, pool: int, at: Any, units: int, chunks: int) -> None:
         """Do the units as the only launch of a program, see runtime.py."""
         line = np.zeros(runtime.LAUNCH_WORDS, np.int64)
         line[runtime.FUNCTION], line[runtime.OPERANDS] = self.code, ctypes.addressof(at)
         line[runtime.UNITS], line[runtime.CHUNKS] = units, chunks
         record = np.zeros(runtime.RECORD_WORDS, np.int64)
-        record[runtime.LAUNCHES], record[runtime.POOL] = address(line), pool.address
+        record[runtime.LAUNCHES], record[runtime.POOL] = address(line), pool
         runtime.functions()["run freely"](address(record), 0, 1)
 
 

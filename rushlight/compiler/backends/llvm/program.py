@@ -279,38 +279,37 @@ class Native:
                     return True
         return False
 
-    def launch(self, start: int, stop: int) -> bool:
-        """Run some launches, which may draw from the engines' streams."""
-        if not self.engines:
+    def launch(self, start: int, stop: int, lent: int = 0) -> bool:
+        """Run some launches, which may draw from the engines' streams, of which so many are lent
+        already.
+        """
+        if lent == len(self.engines):
             return self.launch_all(start, stop)
-        for engine in self.engines:
-            engine.lend()
-        try:
-            return self.launch_all(start, stop)
-        finally:
-            for engine in self.engines:
-                engine.take_back()
+        with self.engines[lent].holding():
+            self.engines[lent].lend()
+            return self.launch(start, stop, lent + 1)
 
     def launch_all(self, start: int, stop: int) -> bool:
         """Run some launches, with the workers if they are worth it and free."""
-        pool = workers.acquire(self.scratch_size) if self.parallel else None
+        pool = workers.free() if self.parallel else None
         if pool is None:
             failed = self.go(self.record_address, start, stop) != 0
             if self.record.item(runtime.MISSED) >= workers.MISSES:
                 self.miss()
             return failed
-        self.record[runtime.POOL] = pool.address
-        try:
-            return self.go(self.record_address, start, stop) != 0
-        finally:
-            self.record[runtime.POOL] = 0
-            pool.release()
+        with pool.taken:
+            try:
+                self.record[runtime.POOL] = pool.begin(self.scratch_size)
+                return self.go(self.record_address, start, stop) != 0
+            finally:
+                self.record[runtime.POOL] = 0
+                pool.end()
 
     def miss(self) -> None:
         """Runs of this program, which is short, missed workers: wake them, if it runs often."""
         now = time.perf_counter()
         if now - self.looked < workers.MISSES * (workers.OFTEN + self.cost * 1e-9):
-            workers.pool().await_short(self.scratch_size, self.wanted)
+            workers.await_short(self.scratch_size, self.wanted)
         self.looked, self.record[runtime.MISSED] = now, 0
 
     def bind(self, inputs: list[Any], outputs: list[Any]) -> None:

@@ -27,7 +27,7 @@ WORDS = aligned(8 * runtime.POOL_WORDS).view(np.int64)
 
 
 class Pool:
-    """The workers of this process. One program at a time has them."""
+    """The workers of this process. One program at a time has them: it holds ``taken``."""
 
     def __init__(self) -> None:
         self.words, self.address = WORDS, address(WORDS)
@@ -35,29 +35,22 @@ class Pool:
         self.scratch_size = 0
         self.workers: list[Worker] = []
 
-    def acquire(self, scratch_size: int) -> bool:
-        """Take and wake the workers; False where there are none, or another program has them."""
-        if not self.take(scratch_size):
-            return False
+    def begin(self, scratch_size: int) -> int:
+        """Wake the workers for a program, whose record has this address until ``end``."""
+        self.gather(scratch_size)
         self.words[runtime.ACTIVE] = 1
         self.rouse()
-        return True
+        return self.address
 
-    def await_short(self, scratch_size: int, wanted: int) -> None:
-        """Wake workers for the next runs of a short program, see Note [Short programs]."""
-        if self.take(scratch_size):
-            self.rouse(wanted)
-            self.words[runtime.ENOUGH] = len(self.workers)
-            self.taken.release()
+    def end(self) -> None:
+        """The program is over."""
+        self.words[runtime.ACTIVE] = 0
 
-    def take(self, scratch_size: int) -> bool:
-        """Take the workers, as many as are wanted, if there are any and no program has them."""
+    def gather(self, scratch_size: int) -> None:
+        """Have as many workers as are wanted, each with so much scratch memory."""
         wanted = threads.count() - 1
-        if wanted < 1 or not self.taken.acquire(blocking=False):
-            return False
         if len(self.workers) != wanted or self.scratch_size < scratch_size:
             self.resize(wanted, max(self.scratch_size, scratch_size))
-        return True
 
     def rouse(self, most: int | None = None) -> None:
         """Wake those that sleep, of the first ``most``."""
@@ -65,11 +58,6 @@ class Pool:
             if worker.asleep:
                 worker.asleep = False
                 worker.wake.release()
-
-    def release(self) -> None:
-        """Let the workers go."""
-        self.words[runtime.ACTIVE] = 0
-        self.taken.release()
 
     def resize(self, count: int, scratch_size: int) -> None:
         """Have that many workers, each with so much scratch memory."""
@@ -145,7 +133,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def acquire(scratch_size: int) -> Pool | None:
-    """The pool, taken, or None: see ``Pool.acquire``."""
+def free() -> Pool | None:
+    """The pool; None where there are no workers, or a program has them."""
     p = pool()
-    return p if p.acquire(scratch_size) else None
+    return None if threads.count() < 2 or p.taken.locked() else p
+
+
+def await_short(scratch_size: int, wanted: int) -> None:
+    """Wake workers for the next runs of a short program, see Note [Short programs]."""
+    p = free()
+    if p is not None:
+        with p.taken:
+            p.gather(scratch_size)
+            p.rouse(wanted)
+            p.words[runtime.ENOUGH] = len(p.workers)

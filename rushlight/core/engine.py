@@ -44,27 +44,12 @@ def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
 class Walk:
     """A backward pass: the positions that it comes to. ``modes.walk`` is the current one."""
 
-    __slots__ = ("order", "leaves", "needed", "recorded", "outer", "asked", "callbacks")
+    __slots__ = ("order", "leaves", "needed", "callbacks")
 
-    def __init__(
-        self, order: list[Node], leaves: dict[Any, int], needed: Any, recorded: bool
-    ) -> None:
-        self.order, self.leaves, self.recorded = order, leaves, recorded
+    def __init__(self, order: list[Node], leaves: dict[Any, int], needed: Any) -> None:
+        self.order, self.leaves = order, leaves
         self.needed = needed  # None, or those on the way to the positions that are asked for
         self.callbacks: list[Any] = []  # to be called at the end
-
-    def __enter__(self) -> None:
-        self.outer = modes.walk, modes.grad
-        modes.walk, modes.grad = self, self.recorded
-        self.asked: Any = None
-        if state.asking:  # rules are no calls of the user's
-            self.asked = modes.asks_arguments, modes.function_modes
-            modes.asks_arguments, modes.function_modes = False, ()
-
-    def __exit__(self, *exc: object) -> None:
-        modes.walk, modes.grad = self.outer
-        if self.asked is not None:
-            modes.asks_arguments, modes.function_modes = self.asked
 
     def reaches(self, position: Any) -> bool:
         """Whether a gradient may arrive there."""
@@ -118,8 +103,12 @@ def run_backward(
             accumulate_into(leaf, g, own, create_graph)
 
     plain = needed is None and not create_graph
-    walk = Walk(order, leaves, needed, create_graph)
-    with walk:
+    walk = Walk(order, leaves, needed)
+    before = modes.walk, modes.grad, modes.asks_arguments, modes.function_modes
+    try:  # no context manager: an interrupt as its end is called would leave the modes as they are
+        modes.walk, modes.grad = walk, create_graph
+        if state.asking:  # rules are no calls of the user's
+            modes.asks_arguments, modes.function_modes = False, ()
         for r, g in zip(roots, grads, strict=True):
             sofar = pending.get(r)
             pending[r] = g if sofar is None else sofar + g
@@ -181,6 +170,8 @@ def run_backward(
                             e._grad = r
                         else:
                             finish(e, r, own)
+    finally:
+        modes.walk, modes.grad, modes.asks_arguments, modes.function_modes = before
     for call in walk.callbacks:
         call()
     return captured

@@ -149,7 +149,7 @@ class Engine:
         self.ready = True
 
     def lend(self) -> None:
-        """Native code may draw; the caller holds the engine, see ``holding``, as long as it does."""
+        """Native code may draw, while the caller holds the engine: see ``holding``."""
         if not self.ready:
             self.prepare()
 

@@ -126,6 +126,22 @@ class GradMode(Mode):
     def clone(self) -> GradMode:
         return GradMode(self.value)
 
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isclass(function) or inspect.isgeneratorfunction(function):
+            return super().__call__(function)
+        value = self.value
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            before = modes.grad
+            try:  # an interrupt as ``__exit__`` is called would leave the mode as it is
+                modes.grad = value
+                return function(*args, **kwargs)
+            finally:
+                modes.grad = before
+
+        return wrapped
+
 
 class no_grad(GradMode):
     """Within it nothing is recorded, so results do not require grad. Context manager and decorator.

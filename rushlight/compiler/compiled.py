@@ -121,11 +121,12 @@ class Compiled:
             return self.function(*args, **kwargs)
         arguments: list[Any] = []
         self.given.arrays = not (self.code.names_types or self.code.foreign)
+        values = [p.get() for p in self.places]  # the call may put others there
         mode, sign = present_mode(), functools.partial(signature, given=self.given)
         key = (
             self.given.signature(sign(args, arguments), args),
             self.given.signature(sign(kwargs, arguments), kwargs) if kwargs else None,
-            *[signature_of(p.get(), arguments, sign) for p in self.places],
+            *[signature_of(v, arguments, sign) for v in values],
             sharing(arguments),
             mode,
             self.tags(arguments),
@@ -150,7 +151,7 @@ class Compiled:
                     self.vain = max(0, self.vain - 1)
                     if not key[-1]:
                         tagged = self.code.asks or self.tagged
-                        variant.arm(given, mode, self.places, tagged, self.given)
+                        variant.arm(given, mode, self.places, values, tagged, self.given)
                         self.note_entry(variant)
                     return out
                 reason = variant.unfit()

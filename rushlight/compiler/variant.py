@@ -329,9 +329,17 @@ class Variant:
     # See Note [Entry] in backends/llvm/entry.py
 
     def arm(
-        self, args: tuple[Any, ...], mode: Any, places: list[Place], tagged: bool, given: Given
+        self,
+        args: tuple[Any, ...],
+        mode: Any,
+        places: list[Place],
+        values: list[Any],
+        tagged: bool,
+        given: Given,
     ) -> None:
-        """Let calls like this one go straight to the program."""
+        """Let calls like this one, before which places held ``values``, go straight to the
+        program.
+        """
         self.entry = None  # whose addresses this call may have replaced
         if not self.may_enter:
             return
@@ -339,7 +347,7 @@ class Variant:
             self.vain -= 1
             return
         self.vain += ENTRY
-        self.places, values = places, [p.get() for p in places]
+        self.places = places
         self.kinds = [*map(form, values)]
         leaves: list[Any] = []
         self.objects = classes_in(args, given.inside)

@@ -583,6 +583,25 @@ def test_a_size_that_changes_is_captured_anew():
         torch.testing.assert_close(run(x), x[:, : options.size].sum(1))
 
 
+def test_a_state_that_gets_longer_is_not_taken_for_the_one_before():
+    """Calls straight after one that a program served bring a longer state than it knows."""
+
+    class Cache:
+        k = None
+
+        def add(self, x):
+            self.k = x if self.k is None else torch.cat([self.k, x])
+            return self.k.sum()
+
+    cache = Cache()
+    run = torch.compile(cache.add)
+    for _ in range(4):
+        cache.k = None
+        found = [run(torch.full((1 + 2 * (i == 0),), i + 1.0)).item() for i in range(8)]
+        assert found == [3, 5, 8, 12, 17, 23, 30, 38]
+        assert cache.k.tolist() == [1, 1, 1, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_what_is_set_between_calls_is_seen():
     state = types.SimpleNamespace(h=torch.zeros(3), n=0)
 

@@ -16,7 +16,7 @@ from rushlight.core.autograd import record, record_binary, record_unary
 from rushlight.core.inplace import apart, separate, unrecorded, write
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.op import lone, run
-from rushlight.core.ready import Ready, quick, ready_for
+from rushlight.core.ready import Ready, is_number, quick, ready_for
 from rushlight.core.refusals import no_array, public_name
 from rushlight.core.sparse import SparseOperand
 from rushlight.core.state import modes, state
@@ -147,33 +147,46 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
     differentiable, least, ready = op.differentiable, op.least, op.ready
 
     def bind(*inputs: Any, **params: Any) -> Any:
-        d, arrays, tracked = None, [], False
+        d: Any = None
+        shape: Any = None
+        arrays: list[Any] = []
+        key: list[Any] = []  # of the kernel, which takes arrays that are alike
+        alike, tracked = True, False
         for t in inputs:
             if isinstance(t, Tensor):
                 x = t._array
-                if d is None and x.dtype in fast:
-                    d = x.dtype
                 if x.dtype is not d:
-                    return run(op, inputs, params)
-                arrays.append(x)
+                    if d is not None or x.dtype not in fast:
+                        return run(op, inputs, params)
+                    d, shape = x.dtype, x.shape
+                if alike and (x.__class__ is not ndarray or x.shape != shape or not x.flags.carray):
+                    alike = False
                 tracked = tracked or t._tracked
-            elif t.__class__ in NUMBERS:
+                arrays.append(x)
+                key.append(d)
+            elif is_number(t):
                 arrays.append(t)
+                key.append(None)
             else:
                 return run(op, inputs, params)
         if state.busy or d is None:
             return run(op, inputs, params)
-        try:
-            x = arrays[0]
-            few = x.__class__ is ndarray and x.size < least
-            out = None if few or not ready else quick(op, arrays, params)
-            if out is None:
-                if complex in map(type, params.values()):
-                    return run(op, inputs, params)
-                out = (plain if few else compute)(*arrays, **params)
-        except (ValueError, SparseOperand):
-            return run(op, inputs, params)  # raises with the reason
-        result = wrap(out if out.__class__ is ndarray else asarray(out))
+        x = arrays[0]
+        n = x.size if x.__class__ is ndarray else 0
+        r, values = ready_for(ready, key, params) if alike and n >= least else (None, ())
+        if r is not None and 0 < n <= r.most:
+            result = wrap(empty(shape, r.dtype))
+            r.compute(*arrays, *values, result._array, n)
+        else:
+            try:
+                out = None if n < least or not ready else quick(op, arrays, params)
+                if out is None:
+                    if complex in map(type, params.values()):
+                        return run(op, inputs, params)
+                    out = (plain if n < least else compute)(*arrays, **params)
+            except (ValueError, SparseOperand):
+                return run(op, inputs, params)  # raises with the reason
+            result = wrap(out if out.__class__ is ndarray else asarray(out))
         if tracked and differentiable and modes.grad:
             record(op, inputs, result, params)
         return result

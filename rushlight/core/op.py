@@ -215,9 +215,10 @@ class Op:
         """The function that applies the op."""
         if len(self.names) == 1 and not self.variadic:
             return make_single(self)
+        if len(self.names) == 2 and not self.variadic:
+            return make_pair(self)
         op, forward, eager, differentiable = self, self.forward, self.eager, self.differentiable
         plain, compiled = type(self).forward is Op.forward, self.compiled
-        pair = len(self.names) == 2 and not (self.variadic or self.fits)
 
         def bind(*inputs: Any, **params: Any) -> Any:
             if state.busy:
@@ -251,10 +252,7 @@ class Op:
             t._node = t._link = t._grad = None
             t._counter = UNSHARED
             if tracked and differentiable and modes.grad and out.dtype in DIFFERENTIABLE:
-                if pair and isinstance(inputs[0], Tensor) and isinstance(inputs[1], Tensor):
-                    record_binary(op, inputs[0], inputs[1], t, params)
-                else:
-                    record(op, inputs, t, params)
+                record(op, inputs, t, params)
             return t
 
         return bind
@@ -368,8 +366,18 @@ def wrap_all(out: Any) -> Any:
 
 
 def finished(op: Op, inputs: Any, out: Any, params: dict[str, Any], tracked: bool) -> Any:
-    """The tensor, or list of them, on what an op computed, recorded."""
-    result = wrap_all(out)
+    """The tensor, or list of them, on what an op computed while nothing is traced, recorded."""
+    if out.__class__ is tuple or out.__class__ is list:
+        result: Any = []
+        for o in out:
+            t = blank()  # see Note [Written out]
+            t._array = o if o.__class__ is ndarray else asarray(o)
+            t._tracked = t._wants_grad = False
+            t._node = t._link = t._grad = None
+            t._counter = UNSHARED
+            result.append(t)
+    else:
+        result = wrap_all(out)
     if tracked and op.differentiable and modes.grad:
         if result.__class__ is list or result._array.dtype in DIFFERENTIABLE:
             record(op, inputs, result, params)
@@ -406,6 +414,45 @@ def make_single(op: Op) -> Callable[..., Any]:
         t._counter = UNSHARED
         if a._tracked and differentiable and modes.grad and out.dtype in DIFFERENTIABLE:
             record_unary(op, a, t, params)
+        return t
+
+    return bind
+
+
+def make_pair(op: Op) -> Callable[..., Any]:
+    """``bind`` of an op of two inputs."""
+    forward, eager, differentiable = op.forward, op.eager, op.differentiable
+    plain, compiled, fits = type(op).forward is Op.forward, op.compiled, op.fits
+
+    def bind(a: Any, b: Any, /, **params: Any) -> Any:
+        if state.busy or not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+            return run(op, (a, b), params)
+        x, y = a._array, b._array
+        if x.__class__ is DeviceArray and not op.anywhere:
+            return rules.apply(op, (a, b), params)
+        try:
+            if plain and not (compiled and x.size >= op.least):
+                out = eager(np, x, y, **params)
+            else:
+                out = forward([x, y], params)
+        except SparseOperand:
+            return rules.apply(op, (a, b), params)
+        except (ValueError, TypeError) as error:
+            explain(error, op, [x, y])
+            raise
+        tracked = a._tracked or b._tracked
+        if out.__class__ is not ndarray:
+            return finished(op, (a, b), out, params, tracked)
+        t = blank()  # see Note [Written out]
+        t._array = out
+        t._tracked = t._wants_grad = False
+        t._node = t._link = t._grad = None
+        t._counter = UNSHARED
+        if tracked and differentiable and modes.grad and out.dtype in DIFFERENTIABLE:
+            if fits:
+                record(op, (a, b), t, params)
+            else:
+                record_binary(op, a, b, t, params)
         return t
 
     return bind

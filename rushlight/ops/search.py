@@ -237,11 +237,13 @@ class Searchsorted(Op):
     def eager(self, xp, edges, values, *, side):
         if edges.dtype not in dtypes.FLOATS or values.__class__ is not np.ndarray:
             edges, values = widened(edges), widened(np.asarray(values))
-        if edges.size and (edges[..., -1] != edges[..., -1]).any():
-            return bisected(edges, values, side)
         if edges.ndim == 1:
+            if edges.size and (last := edges.item(-1)) != last:  # NaN
+                return bisected(edges, values, side)
             found = edges.searchsorted(values, side)
             return found if found.__class__ is np.ndarray else np.asarray(found)
+        if edges.size and (edges[..., -1] != edges[..., -1]).any():
+            return bisected(edges, values, side)
         out = np.empty(values.shape, np.int64)
         for place in np.ndindex(*edges.shape[:-1]):
             out[place] = np.searchsorted(edges[place], values[place], side)

@@ -28,6 +28,20 @@ from rushlight.core.tensor import (
 from rushlight.dtypes import DIFFERENTIABLE
 
 
+class PieceLink(ViewLink):
+    """That of an output of a view op with several: its chain is made when it is asked for."""
+
+    __slots__ = ("index", "made")
+    made: tuple[Any, ...]  # the chain before, the op that makes an output alone, params
+    index: int
+
+    @property
+    def chain(self) -> tuple[Any, ...]:  # type: ignore[override]
+        """The steps, of which the last makes this output alone."""
+        before, pick, params = self.made
+        return (*before, (pick, {**params, "index": self.index}))
+
+
 class View(Op, abstract=True):
     """The output shares the input's memory: ``eager(xp, x, *, params)`` returns a NumPy view, or a
     list of them when ``multi``.
@@ -97,9 +111,10 @@ def bind_many(op: View, a: Tensor, arrays: list[Any], params: dict[str, Any]) ->
     """
     if state.busy and modes.trace is not None:
         modes.trace.viewed(op, a, params, arrays)
-    outs, pick, link = [], op.pick.instance, a._link
+    outs, link = [], a._link
     c = counter_of(a)
     base, chain = (a, ()) if link is None else (link.base, link.chain)
+    made = (chain, op.pick.instance, params)
     busy, grad = state.busy, modes.grad
     version, origin = c.value, MULTI if grad else NO_GRAD
     for i, array in enumerate(arrays):
@@ -111,9 +126,8 @@ def bind_many(op: View, a: Tensor, arrays: list[Any], params: dict[str, Any]) ->
             t._wants_grad = False
             t._node = t._grad = None
         t._tracked, t._counter = True, c
-        v = t._link = ViewLink()
-        step = (pick, {**params, "index": i})
-        v.base, v.chain, v.version, v.origin = base, (*chain, step), version, origin
+        v = t._link = PieceLink()
+        v.base, v.made, v.index, v.version, v.origin = base, made, i, version, origin
         outs.append(t)
     if grad and a._tracked:
         record(op, (a,), outs, params)

@@ -372,16 +372,23 @@ def strided(flat: Any, size: Any, stride: Any, offset: int) -> Any:
     )
 
 
+FEW = 256  # pieces whose bounds are kept for the next time
+
+
+@functools.lru_cache(maxsize=256)
+def windows(bounds: tuple[tuple[int, int], ...], dim: int) -> list[Any]:
+    """The indices of pieces of ``dim``."""
+    return [(*(slice(None),) * dim, slice(a, b)) for a, b in bounds]
+
+
 class Split(View):
     """Consecutive pieces of ``dim``, given as (start, stop) bounds."""
 
     multi = True
 
     def eager(self, xp, input, *, bounds, dim):
-        if not dim:
-            return [input[a:b] for a, b in bounds]
-        lead = (slice(None),) * dim
-        return [input[(*lead, slice(a, b))] for a, b in bounds]
+        parts = windows if len(bounds) <= FEW else windows.__wrapped__
+        return [input[part] for part in parts(bounds, dim)]
 
     def grad(self, g, dim):
         return Cat.bind(*g, dim=dim)

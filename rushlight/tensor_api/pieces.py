@@ -174,8 +174,14 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def _equal_pieces(input: Tensor, size: int, dim: int) -> tuple[Tensor, ...]:
     """Pieces of one size, of which the last may be smaller."""
     n = input._array.shape[dim]
-    bounds = tuple([(i, min(i + size, n)) for i in range(0, n, size)])
+    bounds = _bounds(n, size) if n <= V.FEW * size else _bounds.__wrapped__(n, size)
     return tuple(V.Split.bind(input, bounds=bounds, dim=dim))
+
+
+@functools.lru_cache(maxsize=256)
+def _bounds(n: int, size: int) -> tuple[tuple[int, int], ...]:
+    """Where pieces of n start and stop."""
+    return tuple([(i, min(i + size, n)) for i in range(0, n, size)])
 
 
 def apart(pieces: Any) -> Any:

@@ -45,25 +45,24 @@ SMALL = 64  # rows and columns of matrices that fit into the cache nearest to th
 
 def small(name: str, a: Any, b: Any) -> Any:
     """(The result, the row exchanges, whether there was a pivot of 0) of elimination in matrices a
-    (..., n, n), with right sides b (..., n, r), or None for "lu"; None for other matrices.
+    (..., n, n), with right sides b (..., n, r), or None for "lu" and "cholesky", for which pivots
+    have to be positive; None for other matrices.
     """
     from rushlight.compiler.backends.llvm.small import PAD
 
-    n, batch = a.shape[-1], a.shape[:-2]
+    n, d, size = a.shape[-1], a.dtype, a.size
     r = 0 if b is None else b.shape[-1]
-    if a.dtype not in FLOATS or a.shape[-2] != n or not 0 < n <= SMALL or r > SMALL or not a.size:
+    if d not in FLOATS or a.shape[-2] != n or not 0 < n <= SMALL or r > SMALL or not size:
         return None
-    if b is not None and (b.dtype != a.dtype or b.shape[:-1] != (*batch, n) or not r):
+    if b is not None and (b.dtype != d or b.shape[:-1] != a.shape[:-1] or not r):
         return None
     a = np.ascontiguousarray(a)
     b = a if b is None else np.ascontiguousarray(b)
     middle = -(-n // PAD) * PAD
     width = middle + -(-r // PAD) * PAD
-    out = np.empty(b.shape, a.dtype)
-    pivots, info = np.empty((*batch, n), np.int32), np.zeros(1, np.int64)
-    sizes, work = np.array([n, r, middle, width]), np.empty((n + 1, width), a.dtype)
-    run_loop(name, a.dtype, (a, b, out, pivots, sizes, work, info), a.size // (n * n))
-    return out, pivots, bool(info[0])
+    out, pivots = np.empty(b.shape, d), np.empty(a.shape[:-1], np.int32)
+    arrays = (a, b, out, pivots, np.empty((n + 1) * width, d))
+    return out, pivots, not run_loop(name, d, arrays, size // (n * n), (n, r, middle, width))
 
 
 MOVED = {n: np.dtype(f"i{n}") for n in (1, 2, 4, 8)}  # by their bytes
@@ -71,11 +70,14 @@ MOVED = {n: np.dtype(f"i{n}") for n in (1, 2, 4, 8)}  # by their bytes
 
 def run_loop(
     name: str, d: Any, arrays: tuple[Any, ...], units: int, numbers: tuple[int, ...] = ()
-) -> None:
-    """Run a loop over units, on arrays without gaps. The numbers are one more operand."""
+) -> bool:
+    """Run a loop over units, on arrays without gaps. The numbers are one more operand. Whether it
+    could do its work.
+    """
     made = entry("entry", name, d, len(arrays))
     run = made.briefly if arrays[0].size < BRIEF else made.freely
-    run(*arrays, *numbers, units)
+    done: bool = run(*arrays, *numbers, units)
+    return done
 
 
 def entry(_: str, name: str, d: Any, arrays: int) -> Any:
@@ -176,5 +178,7 @@ LOOPS: dict[str, Any] = {
     "order": order_of,
     **dict.fromkeys(("ctc loss", "ctc gradient"), ctc),
     **dict.fromkeys(("sparse product", "sparse dots"), sparse),
-    **dict.fromkeys(("lu", "solve", "upper", "lower", "upper unit", "lower unit"), small),
+    **dict.fromkeys(
+        ("lu", "cholesky", "solve", "upper", "lower", "upper unit", "lower unit"), small
+    ),
 }

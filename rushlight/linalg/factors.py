@@ -202,8 +202,9 @@ def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:
     """
     data, pivots = L.Lu.bind(A, pivot=pivot)
     if data._array.__class__ is np.ndarray and not state.busy:  # a trace has no values to look at
-        places = np.argwhere(np.diagonal(data._array, 0, -2, -1) == 0)
-        if len(places):
+        diagonal = data._array.diagonal(0, -2, -1)
+        if np.count_nonzero(diagonal) < diagonal.size:
+            places = np.argwhere(diagonal == 0)
             *batch, i = (places[0] + 1).tolist()
             which = f"(Batch element {places[0][:-1].tolist()}): " if batch else ""
             raise LinAlgError(

@@ -121,7 +121,7 @@ def test_moves(code, shape, dtype):
 
 ELIMINATIONS = (
     "L.solve(a, b)", "L.det(a)", "L.slogdet(a).sign", "L.slogdet(a).logabsdet",
-    "L.lu_factor(a).LU", "L.lu_factor(a).pivots",
+    "L.lu_factor(a).LU", "L.lu_factor(a).pivots", "L.cholesky(a @ a.mT)",
     "L.solve_triangular(a, b, upper=True)", "L.solve_triangular(a, b, upper=False)",
     "L.solve_triangular(a.mT, b, upper=True, unitriangular=True)",
     "L.solve_triangular(a, b, upper=False, unitriangular=True)",
@@ -150,6 +150,19 @@ def test_elimination(code, batch, n, r, dtype):
     close = {"float32": 1e-4, "float64": 1e-11}[dtype]
     assert out.dtype is expected.dtype
     assert rl.allclose(out.double(), expected.double(), rtol=close, atol=close)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_what_has_no_cholesky_factor(dtype):
+    a = rl.eye(3, dtype=getattr(rl, dtype)).repeat(4, 1, 1)
+    a[:, 0, 2] = rl.nan  # above the diagonal, where nothing is read
+    assert rl.equal(rl.linalg.cholesky(a), rl.eye(3, dtype=a.dtype).expand_as(a))
+    for where, value in (((2, 1, 1), 0.0), ((2, 1, 1), -1.0), ((2, 1, 0), rl.nan)):
+        bad = a.clone()
+        bad[where] = value
+        with pytest.raises(RuntimeError, match="leading minor of order 2"):
+            rl.linalg.cholesky(bad)
+        assert rl.linalg.cholesky_ex(bad).info.tolist() == [0, 0, 2, 0]
 
 
 def test_singular_matrices():

@@ -5,31 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.compiler.backends.llvm.direct import FAILED
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.text import literal
 
 PAD = 16  # columns: a multiple of the lanes of any vector
-ELIMINATIONS = ("lu", "solve", "upper", "lower", "upper unit", "lower unit")
+ELIMINATIONS = ("lu", "cholesky", "solve", "upper", "lower", "upper unit", "lower unit")
 
 
 class Elimination:
     """For each unit, with matrices a (n, n), operand 0, and b (n, r), operand 1, to operand 2:
 
     "lu": a's factors in one matrix; the row exchanges, counted from 1, as int32 to operand 3.
+    "cholesky": the lower triangle L with ``L @ L.mT = a``; only a's lower triangle is read.
     "solve": X with ``a @ X = b``. Operand 3 is written to as well.
     "upper", "lower", "upper unit", "lower unit": the same for a triangular a, of which only that
     part is read, without its diagonal where that is "unit".
 
-    Operand 4 holds n, r, n padded, and the whole width of a row of operand 5, which has room for
-    n + 1 rows. Operand 6 becomes 1 where a pivot is 0.
+    Operand 4 has room for n + 1 rows. The numbers are n, r, n padded, and the whole width of a row
+    of operand 4. A pivot of 0 ("cholesky": that is not positive) is said to be a failure.
     """
 
     def __init__(self, name: str, d: Any, width: int) -> None:
         self.f = f = kernel(width, d)
         self.name = name
-        self.a, self.b, self.out, self.pivots, sizes, self.work, self.info = [
-            f.operand(k) for k in range(7)
-        ]
+        self.a, self.b, self.out, self.pivots, self.work, sizes = [f.operand(k) for k in range(6)]
+        self.failed = f.at(sizes, FAILED, 8)
         self.n, self.r, self.middle, self.width = [
             f(f"load i64, ptr {f.at(sizes, k, 8)}, align 8") for k in range(4)
         ]
@@ -43,6 +44,11 @@ class Elimination:
         f, n, r = self.f, self.n, self.r
         square, wide = self.times(u, self.times(n, n)), self.times(u, self.times(n, r))
         f.clear(self.work, self.times(self.width, str(f.add(n, 1))))
+        if self.name == "cholesky":
+            self.turn(f.at(self.a, square), n, self.work, self.width)
+            self.each(0, n, self.root)
+            self.turn(self.work, self.width, f.at(self.out, square), n, lower=True)
+            return
         self.copy(f.at(self.a, square), n, self.work, self.width, n)
         f.when(
             f(f"icmp sgt i64 {r}, 0"),
@@ -93,6 +99,50 @@ class Elimination:
             )
 
         self.each(0, self.n, line)
+
+    def turn(self, source: str, step: str, target: str, to: str, lower: bool = False) -> None:
+        """An n by n matrix transposed, whose rows lie so far apart; or the lower triangle that it
+        becomes, with zeros above.
+        """
+        f, e = self.f, self.f.element
+
+        def put(i: Number, j: Number, x: str) -> None:
+            f.do(f"store {e} {x}, ptr {f.at(f.at(target, self.times(i, to)), j)}, align {f.size}")
+
+        def line(i: Number) -> None:
+            here, stop = f.at(source, i), f.add(i, 1) if lower else self.n
+            self.each(0, stop, lambda j: put(i, j, f.scalar(f.at(here, self.times(j, step)))))
+            if lower:
+                self.each(stop, self.n, lambda j: put(i, j, literal(0, e)))
+
+        self.each(0, self.n, line)
+
+    def root(self, k: Number) -> None:
+        """Row k of the upper factor, and its part of the rows below."""
+        f, e = self.f, self.f.element
+        here, start = self.row(k), f(f"and i64 {k}, {-f.lanes}")
+        pivot = f.scalar(f.at(here, k))
+        fine = f(f"fcmp ogt {e} {pivot}, {literal(0, e)}")
+        f.when(f(f"xor i1 {fine}, true"), self.fail)
+        size = f.intrinsic("sqrt", "f32" if e == "float" else "f64", e, [(e, pivot)])
+        factor = f.splat(f(f"fdiv {e} {literal(1, e)}, {size}"))
+
+        def scale(j: Number) -> None:
+            p = f.at(here, j)
+            f.store(p, f(f"fmul {f.vector} {f.load(p)}, {factor}"))
+
+        self.vectors(start, scale)
+        f.do(f"store {e} {size}, ptr {f.at(here, k)}, align {f.size}")
+
+        def subtract(i: Number) -> None:
+            share = f.splat(f(f"fneg {e} {f.scalar(f.at(here, i))}"))
+            self.vectors(start, self.less(self.row(i), share, here))
+
+        self.each(f.add(k, 1), self.n, subtract)
+
+    def fail(self) -> None:
+        """Say that there was a pivot that is none."""
+        self.f.do(f"store i64 1, ptr {self.failed}, align 8")
 
     def eliminate(self, k: Number, exchanges: str) -> None:
         """Column k below the diagonal, by the row with its largest element."""
@@ -147,10 +197,10 @@ class Elimination:
         return pivot
 
     def inverse(self, pivot: str) -> str:
-        """1 / pivot; 0, and the info is 1, for a pivot of 0."""
+        """1 / pivot; 0, and a failure, for a pivot of 0."""
         f, e = self.f, self.f.element
         none = f(f"fcmp oeq {e} {pivot}, {literal(0, e)}")
-        f.when(none, lambda: f.do(f"store i64 1, ptr {self.info}, align 8"))
+        f.when(none, self.fail)
         inverse = f(f"fdiv {e} {literal(1, e)}, {pivot}")
         return f(f"select i1 {none}, {e} {literal(0, e)}, {e} {inverse}")
 

@@ -29,7 +29,6 @@ from rushlight.compiler.formulas import formula
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.loops import ZERO, Affine, Kernel, Store, Table, axis_index
 from rushlight.compiler.memory import address, common
-from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap
@@ -524,8 +523,10 @@ def computed(entry: Any, arrays: list[Any]) -> Any:
     """The result, or results, of a program; None where a check fails."""
     for k in entry.copied:
         arrays[k] = arrays[k].copy("C")
-    outputs = empty_outputs(entry.graph)
-    if not entry.attempt_at([address(x) for x in arrays], outputs):
+    outputs: list[Any] = []
+    for shape, d in entry.shapes:
+        outputs.append(np.empty(shape, d))
+    if not entry.attempt_in_order(arrays, outputs):
         return None
     for k, order in enumerate(entry.orders):
         outputs[k] = outputs[k].transpose(order)
@@ -551,6 +552,7 @@ def program(op: Op, operands: Any, params: dict[str, Any]) -> Any:
     graph.results = made
     built: Any = pipeline.build(graph, room=common)
     built.several, built.copied = several, copied
+    built.shapes = [(v.shape, v.dtype) for v in graph.ends()]
     built.orders = [np.argsort(order) for order in orders]
     return built if built.native_only else None
 

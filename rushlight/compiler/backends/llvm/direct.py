@@ -9,6 +9,8 @@ kept, or, for a loop that takes long, given to other threads meanwhile (``freely
 
 ``along(code, each)`` gives ``f(x, index, y, dim, low)`` for the loops of moves.py: it finds the
 sizes, too, and answers False for arrays with gaps and shapes that do not fit.
+
+``program`` gives ``f(*inputs, *outputs)`` for a program that is all launches.
 """
 
 from __future__ import annotations
@@ -424,6 +426,48 @@ WRITE = _elementwise(
 )
 
 
+# what else ``self`` holds for programs: the block of addresses, the record, see runtime.py, how
+# many launches there are, how many inputs, and how much later the slots of the outputs come
+SLOTS, RECORD, PREPARE, GO, LAUNCHES, INPUTS, SHIFT = range(FALSE + 1, FALSE + 8)
+PROGRAM = f"""
+define ptr @program(ptr %self, ptr %args, i64 %count) {{
+entry:
+{SELF}
+{_word(SLOTS, "%slots", "ptr")}
+{_word(RECORD, "%record", "ptr")}
+{_word(PREPARE, "%prepare", "ptr")}
+{_word(GO, "%go", "ptr")}
+{_word(LAUNCHES, "%launches", "i64")}
+{_word(INPUTS, "%inputs", "i64")}
+{_word(SHIFT, "%shift", "i64")}
+  br label %array
+array:
+  %i = phi i64 [0, %entry], [%i.next, %known]
+  %i.arg = getelementptr inbounds ptr, ptr %args, i64 %i
+  %object = load ptr, ptr %i.arg
+{_checked("object", "known")}
+  %data.field = getelementptr inbounds i8, ptr %object, i64 {DATA}
+  %data = load i64, ptr %data.field
+  %is.input = icmp ult i64 %i, %inputs
+  %later = select i1 %is.input, i64 0, i64 %shift
+  %slot = add i64 %i, %later
+  %slot.place = getelementptr inbounds i64, ptr %slots, i64 %slot
+  store i64 %data, ptr %slot.place
+  %i.next = add i64 %i, 1
+  %i.more = icmp ult i64 %i.next, %count
+  br i1 %i.more, label %array, label %run
+run:
+  call void %prepare(ptr %record)
+  %failed = call i32 %go(ptr %record, i64 0, i64 %launches)
+  %fine = icmp eq i32 %failed, 0
+  %answer = select i1 %fine, ptr %true, ptr %false
+  call void %incref(ptr %answer)
+  ret ptr %answer
+{NO_ARRAY}
+}}
+"""
+
+
 class Method(ctypes.Structure):
     """PyMethodDef."""
 
@@ -438,7 +482,7 @@ class Method(ctypes.Structure):
 @functools.cache
 def entries() -> dict[str, int]:
     """The addresses of what unpacks the arguments."""
-    texts = {"direct": IR, "along": ALONG, "flat": FLAT, "write": WRITE}
+    texts = {"direct": IR, "along": ALONG, "flat": FLAT, "write": WRITE, "program": PROGRAM}
     texts |= {f"{name}.freely": _freely(texts[name]) for name in ("direct", "along")}
     places = jit.load([jit.object_code(ir) for ir in texts.values()], [*texts])
     return dict(zip(texts, places, strict=True))
@@ -489,6 +533,21 @@ def elementwise(
     unused = BLOCK - 8 - operands
     places = [unused if k < 0 else k for k in places]
     return made(name, [fn, operands, len(steps), bytes, kernel, unit, *steps, *places])
+
+
+def program(
+    slots: int, record: int, functions: tuple[int, int], launches: int, inputs: int, shift: int
+) -> Any:
+    """``f(*inputs, *outputs)`` for a program's launches, whose addresses it writes into the slots;
+    None where Python's objects are not CPython's. The interpreter's lock is kept.
+
+    Args:
+        functions: where runtime.py's "prepare" and "run" are.
+        shift: how much later the slots of outputs come than they would right behind the inputs.
+    """
+    if not is_usable():
+        return None
+    return made("program", [slots, record, *functions, launches, inputs, shift])
 
 
 def built(name: str, code: int, arrays: int, freely: bool) -> Any:

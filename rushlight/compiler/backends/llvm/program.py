@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from rushlight.compiler import layout, memory
-from rushlight.compiler.backends.llvm import entry, jit, recall, runtime, workers
+from rushlight.compiler.backends.llvm import direct, entry, jit, recall, runtime, workers
 from rushlight.compiler.backends.llvm.launch import Launch
 from rushlight.compiler.backends.llvm.plan import Plan, Planner
 from rushlight.compiler.backends.reference import Reference, apply, stored
@@ -238,17 +238,31 @@ class Native:
             finally:
                 self.temporary.clear()
 
-    def attempt_at(self, at: list[int], outputs: list[Any]) -> bool:
-        """As ``attempt``, for a program of launches alone: inputs are addresses of arrays whose
-        elements lie in order.
+    def attempt_in_order(self, inputs: list[Any], outputs: list[Any]) -> bool:
+        """As ``attempt``, for a program of launches alone, and inputs whose elements lie in
+        order.
         """
         with self.lock:
-            for k, place in enumerate(at):
-                self.words[k] = place
-            for k, a in enumerate(outputs, self.first_end):
-                self.words[k] = address(a)
-            self.prepare(self.record_address)
-            return not self.launch(0, self.count)
+            if self.straight is None:
+                for k, a in enumerate(inputs):
+                    self.words[k] = address(a)
+                for k, a in enumerate(outputs, self.first_end):
+                    self.words[k] = address(a)
+                self.prepare(self.record_address)
+                return not self.launch(0, self.count)
+            done: bool = self.straight(*inputs, *outputs)
+            if self.record.item(runtime.MISSED) >= workers.MISSES:
+                self.miss()
+            return done
+
+    @functools.cached_property
+    def straight(self) -> Any:
+        """What runs a short program for arrays at once, see direct.py; None for others."""
+        if not self.at_once:
+            return None
+        at = runtime.addresses()
+        where = address(self.block), address(self.record), (at["prepare"], at["run"])
+        return direct.program(*where, self.count, self.given, self.first_end - self.given)
 
     def run_parts(self, inputs: list[Any], outputs: list[Any]) -> bool:
         """Run launches and calls in turn; whether a check failed."""

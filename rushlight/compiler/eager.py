@@ -189,6 +189,10 @@ def broadcast(op: Op, elements: Any, params: dict[str, Any]) -> Any:
                 _rows.clear()
             rows = _rows[key] = Rows.of(op, elements, params)
         if rows is not None:
+            if len(elements) == 2 and not params and elements[0].dtype is elements[1].dtype:
+                if len(op.rows) >= MOST:
+                    op.rows.clear()
+                op.rows[elements[0].shape, elements[1].shape, elements[0].dtype] = rows
             return rows(elements)
     if params or not op.compiled:
         return None
@@ -203,10 +207,10 @@ def broadcast(op: Op, elements: Any, params: dict[str, Any]) -> Any:
 class Rows:
     """How contiguous arrays that broadcast are gone through: rows in rows of rows."""
 
-    kernel: Any
+    compute: Any  # ``f(*elements, out)``
+    block: Any  # which that needs
     dtype: Any
     shape: tuple[int, ...]
-    head: bytes  # see ``Flat.rows_head``
 
     @classmethod
     def of(cls, op: Op, elements: Any, params: dict[str, Any]) -> Rows | None:
@@ -237,7 +241,7 @@ class Rows:
         for count, moving in outer:
             apart.append([b if m else 0 for b, m in zip(size, (*moving, True), strict=True)])
             size = [b * count if m else b for b, m in zip(size, (*moving, True), strict=True)]
-        return cls(kernel, d, shape, kernel.rows_head(n, [count for count, _ in outer], apart))
+        return cls(*kernel.on_rows(n, [count for count, _ in outer], apart), d, shape)
 
     @staticmethod
     def levels(shape: tuple[int, ...], shapes: Any) -> list[tuple[int, tuple[bool, ...]]]:
@@ -254,7 +258,7 @@ class Rows:
 
     def __call__(self, elements: Any) -> Any:
         out = np.empty(self.shape, self.dtype)
-        self.kernel.rows(self.head, (*elements, out))
+        self.compute(*elements, out)
         return out
 
 

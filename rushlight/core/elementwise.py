@@ -48,6 +48,8 @@ class Elementwise(Op, abstract=True):
     fast: frozenset[Any] = FLOATS | {dtypes.int64, dtypes.int32}
     # kernels by the dtypes of arrays, None for numbers, and parameters; one alone by its dtype
     ready: dict[Any, Ready]
+    # what computes two arrays without gaps that broadcast, by their shapes and their dtype
+    rows: dict[Any, Any]
     remembered: dict[Any, Any]  # what compute_dtype says of arrays that all have this dtype
     result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs
     out_dtype: Any = None  # of the result, when not the computed one's: np.bool_ for comparisons
@@ -74,7 +76,7 @@ class Elementwise(Op, abstract=True):
         if self.compiled:
             self.compute = offered(self, self.plain)
             self.ufunc = offered(self, self.ufunc) if own else self.compute
-        self.remembered, self.ready = {}, {}
+        self.remembered, self.ready, self.rows = {}, {}, {}
         if isinstance(self.ufunc, np.ufunc) and not own and self._is_plain("fast", "forward"):
             self.fast |= self._other_dtypes()
         if self.result_dtype is not None:

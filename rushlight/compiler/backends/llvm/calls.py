@@ -89,8 +89,6 @@ class Flat:
         self.most = int(FREELY / units.cost * units.size)  # elements that are done at once
         self.at_once, self.writing = [runtime.functions()[name] for name in ("flat", "write")]
         self.write_block = ctypes.c_int64 * (7 + 3 * len(steps))
-        self.rows_block = ctypes.c_int64 * (6 + 5 * len(steps))
-        self.of_rows = runtime.functions()["rows"]
         written = len(sizes) - 1  # the element that is the result has no step of its own
         self.write_steps = [-1 if k == written else sizes[k] for k in self.order]
         at = runtime.addresses()
@@ -111,8 +109,9 @@ class Flat:
         else:
             self.shared(n, places)
 
-    def rows_head(self, n: int, counts: list[int], apart: list[list[int]]) -> bytes:
-        """What ``rows`` is told of rows of n elements, all of an array or its only one.
+    def on_rows(self, n: int, counts: list[int], apart: list[list[int]]) -> tuple[Any, Any]:
+        """``f(*elements, out)`` for rows of n elements, all of an array or its only one, and what
+        has to stay alive for that.
 
         Args:
             counts: how many rows there are nearby, and farther apart.
@@ -120,13 +119,18 @@ class Flat:
         """
         near, far = [[steps[k] for k in self.order] for steps in apart]
         places = [0] * len(self.steps)
-        return bytes(self.rows_block(n, *self.head, *places, *self.steps, *counts, *near, *far))
+        head = [n, *self.head, *places, *self.steps, *counts, *near, *far]
+        block = array([*head, *places, 0])  # the last is for arrays that the kernel does not need
+        which = [
+            len(head) + self.order.index(k) if k in self.order else len(block) - 1
+            for k in range(len(apart[0]))
+        ]
 
-    def rows(self, head: bytes, arrays: tuple[Any, ...]) -> None:
-        """The kernel on rows of arrays, of which the last is the result."""
-        block = self.rows_block.from_buffer_copy(head)
-        block[-len(self.order) :] = [address(arrays[k]) for k in self.order]
-        self.of_rows(block)
+        def slowly(*arrays: Any) -> None:
+            block[which] = [address(x) for x in arrays]
+            runtime.functions()["rows"](address(block))
+
+        return direct.rows(runtime.addresses()["rows"], address(block), which) or slowly, block
 
     def places(self, elements: tuple[Any, ...], out: ndarray[Any, Any]) -> tuple[list[int], Any]:
         """The addresses of the operands, and what has to stay alive until the end."""

@@ -10,7 +10,7 @@ kept, or, for a loop that takes long, given to other threads meanwhile (``freely
 ``along(code, each)`` gives ``f(x, index, y, dim, low)`` for the loops of moves.py: it finds the
 sizes, too, and answers False for arrays with gaps and shapes that do not fit.
 
-``program`` gives ``f(*inputs, *outputs)`` for a program that is all launches.
+``program`` and ``rows`` give ``f(*arrays)`` for launches, and for kernels on rows.
 """
 
 from __future__ import annotations
@@ -426,20 +426,22 @@ WRITE = _elementwise(
 )
 
 
-# what else ``self`` holds for programs: the block of addresses, the record, see runtime.py, how
-# many launches there are, how many inputs, and how much later the slots of the outputs come
-SLOTS, RECORD, PREPARE, GO, LAUNCHES, INPUTS, SHIFT = range(FALSE + 1, FALSE + 8)
-PROGRAM = f"""
-define ptr @program(ptr %self, ptr %args, i64 %count) {{
+# what else ``self`` holds where addresses of arrays go into a block: where that is, a function and
+# what it is called with, another one, a number for it, and the word of the block for each argument
+SLOTS, FIRST, RECORD, SECOND, LAUNCHES, WHICH = range(FALSE + 1, FALSE + 7)
+
+
+def _placed(name: str, then: str) -> str:
+    """``f(*arrays)``: writes their addresses into the block, and goes on."""
+    return f"""
+define ptr @{name}(ptr %self, ptr %args, i64 %count) {{
 entry:
 {SELF}
 {_word(SLOTS, "%slots", "ptr")}
+{_word(FIRST, "%first", "ptr")}
 {_word(RECORD, "%record", "ptr")}
-{_word(PREPARE, "%prepare", "ptr")}
-{_word(GO, "%go", "ptr")}
+{_word(SECOND, "%second", "ptr")}
 {_word(LAUNCHES, "%launches", "i64")}
-{_word(INPUTS, "%inputs", "i64")}
-{_word(SHIFT, "%shift", "i64")}
   br label %array
 array:
   %i = phi i64 [0, %entry], [%i.next, %known]
@@ -448,24 +450,31 @@ array:
 {_checked("object", "known")}
   %data.field = getelementptr inbounds i8, ptr %object, i64 {DATA}
   %data = load i64, ptr %data.field
-  %is.input = icmp ult i64 %i, %inputs
-  %later = select i1 %is.input, i64 0, i64 %shift
-  %slot = add i64 %i, %later
-  %slot.place = getelementptr inbounds i64, ptr %slots, i64 %slot
+  %which.at = add i64 %i, {WHICH}
+  %which.place = getelementptr inbounds i64, ptr %words, i64 %which.at
+  %which = load i64, ptr %which.place
+  %slot.place = getelementptr inbounds i64, ptr %slots, i64 %which
   store i64 %data, ptr %slot.place
   %i.next = add i64 %i, 1
   %i.more = icmp ult i64 %i.next, %count
   br i1 %i.more, label %array, label %run
 run:
-  call void %prepare(ptr %record)
-  %failed = call i32 %go(ptr %record, i64 0, i64 %launches)
-  %fine = icmp eq i32 %failed, 0
+  call void %first(ptr %record)
+{then}
   %answer = select i1 %fine, ptr %true, ptr %false
   call void %incref(ptr %answer)
   ret ptr %answer
 {NO_ARRAY}
 }}
 """
+
+
+ROWS = _placed("rows", "  %fine = icmp eq i64 %count, %count")
+PROGRAM = _placed(
+    "program",
+    """  %failed = call i32 %second(ptr %record, i64 0, i64 %launches)
+  %fine = icmp eq i32 %failed, 0""",
+)
 
 
 class Method(ctypes.Structure):
@@ -482,7 +491,8 @@ class Method(ctypes.Structure):
 @functools.cache
 def entries() -> dict[str, int]:
     """The addresses of what unpacks the arguments."""
-    texts = {"direct": IR, "along": ALONG, "flat": FLAT, "write": WRITE, "program": PROGRAM}
+    texts = {"direct": IR, "along": ALONG, "flat": FLAT, "write": WRITE}
+    texts |= {"rows": ROWS, "program": PROGRAM}
     texts |= {f"{name}.freely": _freely(texts[name]) for name in ("direct", "along")}
     places = jit.load([jit.object_code(ir) for ir in texts.values()], [*texts])
     return dict(zip(texts, places, strict=True))
@@ -535,19 +545,23 @@ def elementwise(
     return made(name, [fn, operands, len(steps), bytes, kernel, unit, *steps, *places])
 
 
-def program(
-    slots: int, record: int, functions: tuple[int, int], launches: int, inputs: int, shift: int
-) -> Any:
-    """``f(*inputs, *outputs)`` for a program's launches, whose addresses it writes into the slots;
-    None where Python's objects are not CPython's. The interpreter's lock is kept.
+def program(block: int, record: int, functions: tuple[int, int], launches: int, which: Any) -> Any:
+    """``f(*arrays)`` for a program's launches; whether they could do their work. The interpreter's
+    lock is kept. None where Python's objects are not CPython's.
 
     Args:
-        functions: where runtime.py's "prepare" and "run" are.
-        shift: how much later the slots of outputs come than they would right behind the inputs.
+        block: where the addresses of the arrays go; ``which``: as which words.
+        functions: where runtime.py's "prepare" and "run" are, which take the record.
     """
     if not is_usable():
         return None
-    return made("program", [slots, record, *functions, launches, inputs, shift])
+    prepare, run = functions
+    return made("program", [block, prepare, record, run, launches, *which])
+
+
+def rows(fn: int, block: int, which: Any) -> Any:
+    """``f(*arrays)`` for runtime.py's "rows", at an address, and its block, as for ``program``."""
+    return made("rows", [block, fn, block, 0, 0, *which]) if is_usable() else None
 
 
 def built(name: str, code: int, arrays: int, freely: bool) -> Any:

@@ -261,8 +261,10 @@ class Native:
         if not self.at_once:
             return None
         at = runtime.addresses()
-        where = address(self.block), address(self.record), (at["prepare"], at["run"])
-        return direct.program(*where, self.count, self.given, self.first_end - self.given)
+        which = [*range(self.given), *range(self.first_end, self.first_end + len(self.ends))]
+        functions = at["prepare"], at["run"]
+        block, record = address(self.block), address(self.record)
+        return direct.program(block, record, functions, self.count, which)
 
     def run_parts(self, inputs: list[Any], outputs: list[Any]) -> bool:
         """Run launches and calls in turn; whether a check failed."""

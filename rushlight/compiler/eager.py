@@ -29,12 +29,13 @@ from rushlight.compiler.formulas import formula
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.loops import ZERO, Affine, Kernel, Store, Table, axis_index
 from rushlight.compiler.memory import address, common
+from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap
 from rushlight.core.native import AT_ONCE, LEAST, kernels, without_kernels
 from rushlight.core.op import Op
-from rushlight.core.ready import EXACT, Ready, is_constant, spread
+from rushlight.core.ready import EXACT, Ready, is_constant, is_operand, spread
 from rushlight.core.sampling import memory_order
 from rushlight.core.scalar import OWN_ERF
 from rushlight.ops.reduce import Mean, Sum
@@ -126,7 +127,7 @@ def made(key: Any, family: Any, most: int, make: Any) -> Any:
 # Elementwise ops
 
 
-def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
+def elementwise(op: Any, elements: Any, params: dict[str, Any], out: Any) -> Any:
     """The result of an elementwise op for arrays and numbers."""
     if out is None:
         elements = (spread(elements) or (elements,))[0]
@@ -152,7 +153,7 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
     key = ready_key(kinds, params, names)
     if kernel.flat is not None and key is not None:
         ready = Ready(kernel.flat, kernel.write_flat, d, kernel.units.size, kernel.most)
-        op.ready[key] = ready  # type: ignore[attr-defined]
+        op.ready[key] = ready
     n = math.prod(shape)  # type: ignore[arg-type]
     if n < kernel.units.size and (kernel.flat is None or not n):
         return None
@@ -171,7 +172,7 @@ def elementwise(op: Op, elements: Any, params: dict[str, Any], out: Any) -> Any:
     return out
 
 
-def broadcast(op: Op, elements: Any, params: dict[str, Any]) -> Any:
+def broadcast(op: Any, elements: Any, params: dict[str, Any]) -> Any:
     """The result of an elementwise op for arrays of several shapes: row by row, or, for an op that
     NumPy does not have, by a program for these shapes.
     """
@@ -241,7 +242,8 @@ class Rows:
         for count, moving in outer:
             apart.append([b if m else 0 for b, m in zip(size, (*moving, True), strict=True)])
             size = [b * count if m else b for b, m in zip(size, (*moving, True), strict=True)]
-        return cls(*kernel.on_rows(n, [count for count, _ in outer], apart), d, shape)
+        compute, block = kernel.on_rows(n, [count for count, _ in outer], apart)
+        return cls(compute, block, d, shape)
 
     @staticmethod
     def levels(shape: tuple[int, ...], shapes: Any) -> list[tuple[int, tuple[bool, ...]]]:
@@ -272,12 +274,6 @@ def ready_key(kinds: list[Any], params: dict[str, Any], names: Any) -> Any:
         return (*kinds, *[k if k in names else (k, v) for k, v in params.items()])
     plain = not names and all([v.__class__ in (float, int) and v for v in params.values()])
     return (*kinds, *params.items()) if plain else None
-
-
-def is_operand(v: Any) -> bool:
-    """Whether a kernel can take a parameter as a float64 number."""
-    kind = v.__class__
-    return (kind is float and v == v) or (kind is int and -EXACT <= v <= EXACT)
 
 
 def plain_flat(op: Op, kinds: list[Any]) -> Any:
@@ -527,9 +523,7 @@ def computed(entry: Any, arrays: list[Any]) -> Any:
     """The result, or results, of a program; None where a check fails."""
     for k in entry.copied:
         arrays[k] = arrays[k].copy("C")
-    outputs: list[Any] = []
-    for shape, d in entry.shapes:
-        outputs.append(np.empty(shape, d))
+    outputs = empty_outputs(entry.graph)
     if not entry.attempt_in_order(arrays, outputs):
         return None
     for k, order in enumerate(entry.orders):
@@ -556,7 +550,6 @@ def program(op: Op, operands: Any, params: dict[str, Any]) -> Any:
     graph.results = made
     built: Any = pipeline.build(graph, room=common)
     built.several, built.copied = several, copied
-    built.shapes = [(v.shape, v.dtype) for v in graph.ends()]
     built.orders = [np.argsort(order) for order in orders]
     return built if built.native_only else None
 

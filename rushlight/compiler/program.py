@@ -63,4 +63,7 @@ def is_blank(a: Any) -> bool:
 
 def empty_outputs(graph: Graph) -> list[Any]:
     """Uninitialised arrays for a graph's ends."""
-    return [empty(v) for v in graph.ends()]
+    outputs: list[Any] = []
+    for v in graph.ends():
+        outputs.append(np.empty(v.shape, v.dtype) if v.driver is None else empty(v))
+    return outputs

@@ -14,7 +14,6 @@ from rushlight.core.op import Op
 from rushlight.dtypes import NUMBERS
 
 EXACT = 2**53  # integers up to here are float64 numbers
-REALS = frozenset((float, int))
 
 
 class Ready:
@@ -144,6 +143,12 @@ def is_constant(v: Any) -> bool:
     return v is None or v.__class__ is str or isinstance(v, Op)
 
 
+def is_operand(v: Any) -> bool:
+    """Whether a kernel can take a parameter as a float64 number."""
+    kind = v.__class__
+    return (kind is float and v == v) or (kind is int and -EXACT <= v <= EXACT)
+
+
 def is_number(x: Any) -> bool:
     """Whether x is a number that a kernel can take as float64."""
     return x.__class__ in NUMBERS and bool(-EXACT <= x <= EXACT)  # type: ignore[operator]
@@ -152,8 +157,11 @@ def is_number(x: Any) -> bool:
 def ready_for(found: dict[Any, Ready], key: Any, params: dict[str, Any]) -> tuple[Any, Any]:
     """The kernel for arrays of some dtypes and for parameters, and those that it takes."""
     v: Any
-    for v in params.values():
-        if v.__class__ not in REALS or not -EXACT <= v <= EXACT:  # type: ignore[operator]
+    for v in params.values():  # as ``is_operand`` does
+        if v.__class__ is float:
+            if v != v:
+                break
+        elif v.__class__ is not int or not -EXACT <= v <= EXACT:
             break
     else:  # as is usual
         ready = found.get((*key, *params))
@@ -164,7 +172,7 @@ def ready_for(found: dict[Any, Ready], key: Any, params: dict[str, Any]) -> tupl
     for name, v in params.items():
         if is_constant(v):
             names.append((name, v))
-        elif v.__class__ in REALS and -EXACT <= v <= EXACT:  # type: ignore[operator]
+        elif is_operand(v):
             names.append(name)
             values.append(v)
         else:

@@ -131,25 +131,26 @@ def grid_sample(
         corners_warning("grid_sample")
         align_corners = False
     try:
-        shapes, d = (input._array.shape, grid._array.shape), input._array.dtype
+        x, places = input._array, grid._array
     except AttributeError:
         raise no_tensor("grid_sample", input, grid) from None
+    d = x.dtype
     if d not in dtypes.FLOATING_TYPES:
         raise NotSupportedError(
             f"grid_sample: not implemented for {dtypes.of[d].name}; convert both with .float()."
         )
-    same_dtype("grid_sample", input._array, grid._array)
-    by_formula = check_sampling(*shapes, mode, padding_mode, align_corners)
-    here = d is grid._array.dtype in dtypes.FLOATS and driver_of(input) is None
-    if by_formula or state.busy or not here:
+    if places.dtype is not d:
+        same_dtype("grid_sample", x, places)
+    by_formula = check_sampling(x.shape, places.shape, mode, padding_mode, align_corners)
+    if by_formula or state.busy or d not in dtypes.FLOATS or driver_of(input) is not None:
         return sample(input, grid, mode, padding_mode, align_corners)
     if not (input._tracked or grid._tracked):
-        found = sampled(input._array, grid._array, mode, padding_mode, align_corners)
+        found = sampled(x, places, mode, padding_mode, align_corners)
         if found is not None:
             return wrap(found)
     options = {"mode": mode, "padding_mode": padding_mode, "align_corners": align_corners}
     out = GridSample.bind(input, grid, formula=sample, **options)
-    return out if len(shapes[0]) == 4 else known_as("GridSampler3DBackward0", out)
+    return out if x.ndim == 4 else known_as("GridSampler3DBackward0", out)
 
 
 @functools.lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ from rushlight import dtypes
 from rushlight.core.autograd import record, record_binary, record_unary
 from rushlight.core.inplace import apart, separate, unrecorded, write
 from rushlight.core.native import LEAST, kernels
-from rushlight.core.op import lone, run
+from rushlight.core.op import run, sole
 from rushlight.core.ready import Ready, is_number, quick, ready_for
 from rushlight.core.refusals import no_array, public_name
 from rushlight.core.sparse import SparseOperand
@@ -194,7 +194,7 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
     return bind
 
 
-SIDE, WIDE = 1 << 7, 1 << 16  # sizes of an array and of results that kernels of rows may be for
+SIDE, WIDE = 1 << 7, LEAST  # sizes of an array and of results that kernels of rows may be for
 
 
 def broadcast(op: Elementwise, x: Any, y: Any) -> Any:
@@ -382,7 +382,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
         except AttributeError:
             raise no_tensor(f"{public_name(op)}_", a) from None
         d = x.dtype
-        if state.busy or d not in fast or not lone(a, x):
+        if state.busy or d not in fast or not sole(a, x):
             return write(op, a, others, params)
         if single and x.flags.writeable:
             ufunc(x, x)
@@ -398,7 +398,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
                 y = t._array
                 if y.dtype is not d or (t._tracked and not unrecorded(t)):
                     return write(op, a, others, params)
-                if y.base is not None and not apart(x, y):  # x has memory of its own
+                if not (x.base is None is y.base or apart(x, y)):
                     return write(op, a, others, params)
                 arrays.append(y)
             elif t.__class__ in NUMBERS:

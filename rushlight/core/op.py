@@ -17,7 +17,7 @@ from numpy import asarray, ndarray
 from rushlight.core.autocast import autocast_inputs
 from rushlight.core.autograd import record, record_binary, record_unary
 from rushlight.core.device_array import DeviceArray
-from rushlight.core.inplace import has_self_overlap, write
+from rushlight.core.inplace import has_self_overlap, separate, write
 from rushlight.core.meta import MetaArray
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.refusals import check_store, explain, no_array
@@ -262,7 +262,7 @@ class Op:
 
         def update(x: Tensor, *others: Any, **params: Any) -> Tensor:
             a = x._array
-            if state.busy or not lone(x, a):
+            if state.busy or not (lone if others else sole)(x, a):
                 return write(self, x, others, params)
             arrays = []
             for t in others:
@@ -461,6 +461,15 @@ def make_pair(op: Op) -> Callable[..., Any]:
 def lone(t: Tensor, x: Any) -> bool:
     """Whether t's array x shares no memory, and what happens to t is not recorded."""
     return x.base is None and type(x) is ndarray and not (t._tracked and modes.grad)
+
+
+def sole(t: Tensor, x: Any) -> bool:
+    """As ``lone``, but x may be part of other memory, where its elements have places of their
+    own.
+    """
+    if type(x) is not ndarray or (t._tracked and modes.grad):
+        return False
+    return x.base is None or separate(x.shape, x.strides)
 
 
 def in_order_of(a: Any, x: Any) -> Any:

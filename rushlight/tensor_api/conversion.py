@@ -10,7 +10,7 @@ from rushlight import devices, dtypes, formats
 from rushlight.core.autograd import known_as
 from rushlight.core.device_array import driver_of
 from rushlight.core.meta import MetaArray
-from rushlight.core.op import lone
+from rushlight.core.op import sole
 from rushlight.core.refusals import TITLES
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, no_tensor, written
@@ -257,7 +257,7 @@ def fill_(input: Tensor, value: Any) -> Tensor:
 def zero_(input: Tensor) -> Tensor:
     """Set every element to zero."""
     x = input._array
-    if not state.busy and lone(input, x) and x.flags.writeable:
+    if not state.busy and sole(input, x) and x.flags.writeable:
         fill(x, 0)
         written(input)
         return input

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -568,10 +569,18 @@ def rfftfreq(
 def _shift(x: Tensor, dim: Any, sign: int) -> Tensor:
     shape = x._array.shape
     n = len(shape)
-    given = range(n) if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
-    dims = tuple([wrap_dim(d, n) for d in given])
-    steps = tuple([(shape[d] + (sign < 0)) // 2 for d in dims])
-    return Roll.bind(x, shifts=steps, dims=dims)
+    if dim is None:
+        dims = (*range(n),)
+    else:
+        given = dim if isinstance(dim, (tuple, list)) else (dim,)
+        dims = tuple([wrap_dim(d, n) for d in given])
+    return Roll.bind(x, shifts=_halves(shape, dims, sign < 0), dims=dims)
+
+
+@functools.lru_cache(maxsize=256)
+def _halves(shape: tuple[int, ...], dims: tuple[int, ...], up: bool) -> tuple[int, ...]:
+    """Half the sizes of dims, rounded."""
+    return tuple([(shape[d] + up) // 2 for d in dims])
 
 
 def fftshift(input: Tensor, dim: Any = None) -> Tensor:

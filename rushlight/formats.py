@@ -85,7 +85,8 @@ def suggested(x: Any) -> memory_format | None:
 
 def empty(shape: tuple[int, ...], dtype: Any, like: Any) -> Any:
     """New memory for an array, whose channels are last in it if those of array ``like`` are."""
-    wanted, n = suggested(like), len(shape)
+    n = len(shape)
+    wanted = suggested(like) if n > 3 else None
     if wanted is None:
         return np.empty(shape, dtype)
     inner = np.empty([shape[d] for d in channels_order(like, wanted)], dtype)

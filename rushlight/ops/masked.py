@@ -106,6 +106,9 @@ class Chosen(Op):
         return np.empty(count, np.int64)
 
 
+MANY = 8192  # elements from which on their places are found first: masks are hard to foresee
+
+
 class MaskedScatter(Op):
     """``input`` with its elements where ``mask`` is True replaced by the first elements of
     ``source``, in order.
@@ -137,7 +140,12 @@ class MaskedScatter(Op):
             raise ShapeError(
                 f"masked_scatter: the mask selects {n} elements, but source has only {source.size}."
             )
-        x[where] = source.reshape(-1)[:n]
+        if not n or not x.flags.c_contiguous:
+            x[where] = source.reshape(-1)[:n]
+        elif x.size < MANY:
+            np.place(x, where, source)
+        else:
+            x.reshape(-1)[np.flatnonzero(where)] = source.reshape(-1)[:n]
 
     def grad_input(self, g, mask, input_spec):
         return MaskedFill.bind(g, mask, value=0).sum_to_size(input_spec[0])

@@ -40,10 +40,11 @@ class Roll(Op):
 
     def eager(self, xp, input, *, shifts, dims):
         if len(dims) == 1:
-            n, lead = input.shape[dims[0]], (FORWARD,) * dims[0]
-            at, out = shifts[0] % n if n else 0, formats.empty(input.shape, input.dtype, input)
-            out[(*lead, slice(at, None))] = input[(*lead, slice(0, n - at))]
-            out[(*lead, slice(0, at))] = input[(*lead, slice(n - at, None))]
+            out = formats.empty(input.shape, input.dtype, input)
+            x, y = (input, out) if dims == (0,) else [a.swapaxes(0, dims[0]) for a in (input, out)]
+            n = len(x)
+            at = shifts[0] % n if n else 0
+            y[at:], y[:at] = x[: n - at], x[n - at :]
             return out
         total = dict[int, int]()
         for shift, dim in zip(shifts, dims, strict=True):

@@ -33,7 +33,7 @@ class IndexSelect(Op):
                 f"are {index.size}."
             )
         shape = sizes[:dim] + (index.size,) + sizes[dim + 1 :]
-        if sizes and input.size < LEAST:
+        if sizes and input.size < MANY:
             out = read("read rows", input, index, shape, dim)
             if out is not None:
                 return out
@@ -50,6 +50,7 @@ class IndexSelect(Op):
         return IndexAdd.bind(zeros(input_spec[0], input_spec[1], g), index, g, dim=dim)
 
 
+MANY = 1 << 19  # elements of which NumPy reads single ones faster
 ROW = 32  # elements from which on NumPy is fast at copying rows
 RUNS = 8  # most runs that are copied one by one
 

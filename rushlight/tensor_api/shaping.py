@@ -22,6 +22,7 @@ from rushlight.tensor_api._common import (
     in_order_of,
     method,
     methods,
+    own,
     shape_of,
     unrecorded,
     warn_once,
@@ -142,9 +143,10 @@ def rot90(input: Tensor, k: int = 1, dims: Any = (0, 1)) -> Tensor:
         return known_as("Rot90Backward0", flip(input, a, b))
     if not k:
         return known_as("Rot90Backward0", input.clone())
-    arrays = unrecorded(input)  # then nobody sees that a view is flipped
-    turned = input.transpose(a, b) if arrays is None else wrap(arrays[0].swapaxes(a, b))
-    return known_as("Rot90Backward0", flip(turned, a if k == 1 else b))
+    flipped = flip(input, b if k == 1 else a)
+    if unrecorded(flipped) is None:
+        return known_as("Rot90Backward0", own(flipped.transpose(a, b)))
+    return wrap(flipped._array.swapaxes(a, b))
 
 
 @method

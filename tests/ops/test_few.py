@@ -374,6 +374,25 @@ def test_views_are_written_like_copies(write):
         getattr(m[:1].expand(4, 4), write)(1.0)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "m[:, 1].relu_()", "m[1].zero_()", "m.t().exp_()", "m[::2].sigmoid_()", "m[:, 2].fill_(3)",
+        "m[0].addcmul_(m[1], m[1])", "m[0].lerp_(m[0], 0.5)", "m[0].lerp_(m[:, 0], 0.5)",
+        "m[1:].clamp_(0, 1)", "m[1:].t().sin_()",
+    ],
+)  # fmt: skip
+def test_parts_are_written_in_place(code):
+    m = rl.tensor(random(4, 4))
+    t = torch.tensor(m.numpy())
+    for scope in ({"m": m}, {"m": t}):
+        eval(code, scope)
+    np.testing.assert_allclose(m.numpy(), t.numpy(), 1e-6, 1e-6)
+    assert m._version == t._version == 1
+    with pytest.raises(RuntimeError, match="more than one element"):
+        rl.ones(1).expand(3).relu_()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("classes", SIZES)
 def test_gradients_of_targets(classes, dtype):

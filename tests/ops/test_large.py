@@ -581,3 +581,44 @@ def test_masks(dims, share, turned):
         results.append([t.detach().numpy() for t in (got, a.grad, b, c, picked)])
     for theirs, ours in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1000, 20_000])
+@pytest.mark.parametrize("turned", [False, True])
+def test_scattered_by_a_mask(n, turned):
+    x, mask, source = numbers((n // 10, 10)), numbers((n // 10, 10), seed=1) > 0, numbers((n,))
+    ours, theirs = rushlight.tensor(x), torch.tensor(x)
+    if turned:
+        ours, theirs, mask = ours.t(), theirs.t(), mask.T
+    scattered = [
+        t.masked_scatter(fw.tensor(mask.copy()), fw.tensor(source)).numpy()
+        for t, fw in ((ours, rushlight), (theirs, torch))
+    ]
+    np.testing.assert_array_equal(*scattered)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, -1])
+@pytest.mark.parametrize("dims", [(0, 1), (2, 0)])
+def test_turned_by_right_angles_lie_in_memory_as_in_torch(k, dims):
+    x = numbers((3, 4, 5))
+    ours, theirs = rushlight.tensor(x).requires_grad_(), torch.tensor(x)
+    turned, expected = ours.rot90(k, dims), theirs.rot90(k, dims)
+    for t in (turned, ours.detach().rot90(k, dims)):
+        np.testing.assert_array_equal(t.detach().numpy(), expected.numpy())
+        assert t.stride() == expected.stride() and t._base is None
+    (g,) = rushlight.autograd.grad(turned, ours, turned.detach())
+    assert rushlight.equal(g, ours)
+
+
+@pytest.mark.parametrize(
+    "shapes", [((100, 100), (100,)), ((100, 1), (1, 100)), ((9, 8, 200), (8, 1))]
+)
+@pytest.mark.parametrize("code", ["a + b", "b - a", "a * b", "fw.maximum(a, b)", "a < b"])
+def test_rows_that_broadcast(shapes, code):
+    a, b = [numbers(shape, seed=k) for k, shape in enumerate(shapes)]
+    ours, theirs = [{"fw": fw, "a": fw.tensor(a), "b": fw.tensor(b)} for fw in (rushlight, torch)]
+    for _ in range(2):  # the second time by what the first one made
+        np.testing.assert_array_equal(eval(code, ours).numpy(), eval(code, theirs).numpy())
+    for scope in (ours, theirs):
+        scope["b"] = scope["b"].flip(-1).contiguous()
+    np.testing.assert_array_equal(eval(code, ours).numpy(), eval(code, theirs).numpy())

@@ -115,8 +115,6 @@ class Adagrad(Optimizer):
         eps: float,
         weight_decay: float,
     ) -> None:
-        if weight_decay != 0:
-            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
         state["step"] += 1
         t = number(state["step"])
         g = g.coalesce()
@@ -125,3 +123,7 @@ class Adagrad(Optimizer):
         std = s.sparse_mask(g).values().sqrt() + eps
         step = T.sparse_coo_tensor(g.indices(), g.values() / std, g.shape, is_coalesced=True)
         p.add_(step, alpha=-lr / (1 + (t - 1) * lr_decay))
+
+    def check_gradient(self, sparse: bool, group: dict[str, Any]) -> None:
+        if sparse and group["weight_decay"] != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")

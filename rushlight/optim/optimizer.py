@@ -81,6 +81,7 @@ class Optimizer(HookedMixin):
     param_groups: list[dict[str, Any]]
     _options: tuple[str, ...] = ()
     _on_arrays = True
+    _usual: type = ndarray  # what holds the elements of most gradients
     _adds_up = False  # whether an update sums elements, which programs do in another order
     _step_is_tensor = True
 
@@ -124,11 +125,17 @@ class Optimizer(HookedMixin):
 
     def update_sparse(self, p: Tensor, g: Tensor, state: dict[str, Any], **options: Any) -> None:
         """``update`` for a sparse gradient."""
-        name = type(self).__name__
-        raise RuntimeError(
-            f"{name} does not support sparse gradients, please consider SparseAdam instead, or"
-            " layers with sparse=False"
-        )
+        raise NotImplementedError(f"{type(self).__name__} does not define update_sparse().")
+
+    def check_gradient(self, sparse: bool, group: dict[str, Any]) -> None:
+        """Raises where an update cannot use such gradients. ``step`` asks before the first update
+        about all that are not ``_usual``.
+        """
+        if sparse:
+            raise RuntimeError(
+                f"{type(self).__name__} does not support sparse gradients, please consider "
+                "SparseAdam instead, or layers with sparse=False"
+            )
 
     @hooked
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -148,6 +155,11 @@ class Optimizer(HookedMixin):
             if closure is not None:
                 with enable_grad():
                     loss = closure()
+            for group in self.param_groups:
+                for p in group["params"]:
+                    g = p._grad
+                    if g is not None and g._array.__class__ is not self._usual:
+                        self.check_gradient(g._array.__class__ is SparseArray, group)
             for group in self.param_groups:
                 if differentiable or not fused.update(self, group):
                     self._update_params(group, group["params"], differentiable)

@@ -100,9 +100,11 @@ class SGD(Optimizer):
         p -= lr * g
 
     def update_sparse(self, p: Tensor, g: Tensor, state: dict[str, Any], **options: Any) -> None:
-        if options["weight_decay"] != 0:
+        self.update(p, g, state, **options)
+
+    def check_gradient(self, sparse: bool, group: dict[str, Any]) -> None:
+        if sparse and group["weight_decay"] != 0:
             raise RuntimeError(
                 "SGD: weight_decay is not compatible with sparse gradients, since it would change"
                 " every element; use layers with sparse=False, or no weight_decay."
             )
-        self.update(p, g, state, **options)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import tensor_api as T
+from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, bump
 from rushlight.optim.checks import check_betas, check_lr
 from rushlight.optim.optimizer import Optimizer, Params
@@ -38,6 +39,8 @@ class SparseAdam(Optimizer):
     """
 
     _on_arrays = _step_is_tensor = False
+    _options = "lr", "betas", "eps"
+    _usual = SparseArray
 
     def __init__(
         self,
@@ -59,19 +62,11 @@ class SparseAdam(Optimizer):
     def init_state(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {"step": 0, "exp_avg": T.zeros_like(p), "exp_avg_sq": T.zeros_like(p)}
 
-    def update(
-        self,
-        p: Tensor,
-        g: Tensor,
-        state: dict[str, Any],
-        *,
-        lr: float,
-        betas: tuple[float, float],
-        eps: float,
-    ) -> None:
-        raise RuntimeError(
-            "SparseAdam does not support dense gradients, please consider Adam instead"
-        )
+    def check_gradient(self, sparse: bool, group: dict[str, Any]) -> None:
+        if not sparse:
+            raise RuntimeError(
+                "SparseAdam does not support dense gradients, please consider Adam instead"
+            )
 
     def update_sparse(
         self,

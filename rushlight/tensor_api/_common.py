@@ -234,22 +234,8 @@ def store_out(out: Any, result: Tensor, exact: bool = False) -> Tensor:
     """Write ``result`` into ``out``: resized when its shape differs, converted when the kinds allow
     it (not if ``exact``).
     """
-    if not isinstance(out, Tensor):
-        raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
-    if modes.grad and (out.requires_grad or result.requires_grad):
-        raise GraphError(
-            "functions with out=... arguments don't support automatic differentiation, but one "
-            "of the arguments requires grad; "
-            "use the function's result, or run it under no_grad()."
-        )
+    check_out(out, result, exact)
     x, r = out._array, result._array
-    same_device(out, result)
-    if dtypes.CATEGORY[r.dtype] > dtypes.CATEGORY[x.dtype] or (exact and r.dtype != x.dtype):
-        a, b = dtypes.of[r.dtype].name, dtypes.of[x.dtype].name
-        raise DTypeError(
-            f"result type {a} can't be cast to the desired output type {b}; pass an out= tensor "
-            f"of type {a}."
-        )
     if x.shape != r.shape:
         if x.size:
             warn_user(
@@ -270,6 +256,34 @@ def store_out(out: Any, result: Tensor, exact: bool = False) -> Tensor:
     x[...] = r if r.dtype == x.dtype else r.astype(x.dtype)
     bump(out)
     return out
+
+
+def store_outs(outs: Any, results: Any, exact: bool = False) -> list[Tensor]:
+    """Write several results, as ``store_out`` does, unless one of them cannot be written."""
+    pairs = [*zip(outs, results, strict=True)]
+    for out, result in pairs:
+        check_out(out, result, exact)
+    return [store_out(out, result, exact) for out, result in pairs]
+
+
+def check_out(out: Any, result: Tensor, exact: bool) -> None:
+    """Raise where ``out`` cannot take the result."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
+    if modes.grad and (out.requires_grad or result.requires_grad):
+        raise GraphError(
+            "functions with out=... arguments don't support automatic differentiation, but one "
+            "of the arguments requires grad; "
+            "use the function's result, or run it under no_grad()."
+        )
+    x, r = out._array, result._array
+    same_device(out, result)
+    if dtypes.CATEGORY[r.dtype] > dtypes.CATEGORY[x.dtype] or (exact and r.dtype != x.dtype):
+        a, b = dtypes.of[r.dtype].name, dtypes.of[x.dtype].name
+        raise DTypeError(
+            f"result type {a} can't be cast to the desired output type {b}; pass an out= tensor "
+            f"of type {a}."
+        )
 
 
 def same_device(out: Tensor, result: Tensor) -> None:

@@ -8,7 +8,7 @@ from rushlight import formats
 from rushlight.core.autograd import known_as, node_name
 from rushlight.core.tensor import Tensor
 from rushlight.tensor_api import axes, pieces, views
-from rushlight.tensor_api._common import expect_tensor, store_out
+from rushlight.tensor_api._common import expect_tensor, store_out, store_outs
 
 __all__: list[str] = []
 
@@ -19,11 +19,7 @@ def _copying(name: str, view: Any) -> Any:
         result = view(input, *args, **kwargs)
         if isinstance(result, tuple):
             copies = tuple([_copy(t, input) for t in result])
-            return (
-                copies
-                if out is None
-                else tuple([store_out(o, t, exact=True) for o, t in zip(out, copies, strict=True)])
-            )
+            return copies if out is None else tuple(store_outs(out, copies, exact=True))
         copy = _copy(result, input)
         return copy if out is None else store_out(out, copy, exact=True)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.tensor_api._common import store_out
+from rushlight.tensor_api._common import store_outs
 
 __all__: list[str] = []
 
@@ -88,5 +88,5 @@ def named(name: str, parts: Any, out: Any = None, exact: bool = True) -> Named:
     dtypes have to be theirs if ``exact``.
     """
     if out is not None:
-        parts = [store_out(o, p, exact) for o, p in zip(out, parts, strict=True)]
+        parts = store_outs(out, parts, exact)
     return TYPES[name](parts)

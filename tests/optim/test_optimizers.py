@@ -540,3 +540,21 @@ def test_counts_have_the_default_dtype_where_it_is_double(name, options):
     for ours, theirs in zip(kinds(rl), kinds(torch), strict=True):
         assert ours[:2] == theirs[:2]
         assert ours[2] == pytest.approx(theirs[2], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Adagrad", "RMSprop", "Rprop", "SparseAdam"])
+def test_a_refused_gradient_changes_nothing(name):
+    """Parameters before it stay as they are, in an earlier group, too, and no state is made."""
+    table = rl.nn.Embedding(4, 3, sparse=name != "SparseAdam")
+    first = rl.nn.Embedding(4, 3, sparse=name == "SparseAdam")
+    options = {"weight_decay": 0.1} if name in ("SGD", "Adagrad") else {}
+    opt = getattr(rl.optim, name)(
+        [{"params": first.parameters()}, {"params": table.parameters()}], lr=0.1, **options
+    )
+    (first(rl.tensor([1])) + table(rl.tensor([1]))).sum().backward()
+    weights = [p.detach().clone() for p in (first.weight, table.weight)]
+    state = copy.deepcopy(opt.state_dict())
+    with pytest.raises(RuntimeError, match="gradients"):
+        opt.step()
+    assert rl.equal(first.weight, weights[0]) and rl.equal(table.weight, weights[1])
+    assert str(opt.state_dict()) == str(state)

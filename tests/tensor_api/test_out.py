@@ -142,3 +142,13 @@ def test_addbmm_in_place_grows_its_tensor(shape):
 
     for ours, theirs in zip(grown(rushlight), grown(torch), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["sort", "max", "topk", "unbind_copy"])
+def test_where_one_of_several_is_refused_none_is_written(name):
+    x = rushlight.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])
+    outs = [rushlight.full((2, 3), 7.0), rushlight.full((2, 3), 7, dtype=rushlight.int32)]
+    options = {"sort": (), "max": (1,), "topk": (2,), "unbind_copy": (0,)}[name]
+    with pytest.raises(RuntimeError):
+        getattr(rushlight, name)(x, *options, out=outs)
+    assert all(out.shape == (2, 3) and (out == 7).all() for out in outs)

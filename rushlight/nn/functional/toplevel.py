@@ -64,7 +64,7 @@ from rushlight.nn.functional.rnn import (
 )
 from rushlight.nn.functional.sparse import renormalise
 from rushlight.ops.distance import Cdist
-from rushlight.tensor_api._common import store_out
+from rushlight.tensor_api._common import store_outs
 from rushlight.tensor_api.numpy_names import explaining
 from rushlight.tensor_api.own_names import renamed
 
@@ -207,7 +207,7 @@ def native_batch_norm(
     # the moments have the dtype of those that are kept, or of the weight
     like = next(t for t in (running_mean, weight, input) if t is not None)
     parts = (result, *[p.to(like.dtype) for p in parts[1:]])
-    return parts if out is None else tuple(map(store_out, out, parts))
+    return parts if out is None else tuple(store_outs(out, parts))
 
 
 def dropout(input: Tensor, p: float, train: bool) -> Tensor:

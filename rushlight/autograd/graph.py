@@ -7,7 +7,7 @@ from typing import Any
 
 from rushlight.core.node import GradientEdge as GradientEdge
 from rushlight.core.node import Node as Node
-from rushlight.core.node import RemovableHandle
+from rushlight.core.node import RemovableHandle, describe_edge
 from rushlight.core.state import Mode, modes, state
 from rushlight.core.tensor import Tensor, bump, edge
 
@@ -148,8 +148,9 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
             "It is not possible to get the gradient edge for a Tensor that does not require "
             "gradients; call requires_grad_() before computing with it."
         )
-    place = GradientEdge(tensor.grad_fn or edge(tensor), tensor.output_nr)
-    place.position = edge(tensor)
+    position = edge(tensor)
+    place = GradientEdge(*describe_edge(position))
+    place.position = position
     place.spec = tensor._array.shape, tensor._array.dtype
     return place
 

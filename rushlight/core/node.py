@@ -134,7 +134,7 @@ class Node:
         """Per input: (the node its gradient goes to, which of that node's outputs it is)."""
         order = () if self.op is None else self.op.edge_order
         edges = [self.edges[i] for i in order] or self.edges
-        return tuple([_describe_edge(e) for e in edges])
+        return tuple([describe_edge(e) for e in edges])
 
     def __call__(self, *grads: Any) -> Any:
         """The gradients of the inputs, in the order of ``next_functions``, given those of the
@@ -353,7 +353,8 @@ class AccumulateGrad:
         return hash(id(self.variable))
 
 
-def _describe_edge(e: Any) -> tuple[Any, int]:
+def describe_edge(e: Any) -> tuple[Any, int]:
+    """How users see where a gradient goes: a node, and which of its outputs."""
     if e is None:
         return None, 0
     if not e._is_node:

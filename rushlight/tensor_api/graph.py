@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.core import engine
-from rushlight.core.node import GradientEdge, RemovableHandle
+from rushlight.core.node import GradientEdge, RemovableHandle, describe_edge
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, edge
 from rushlight.errors import GraphError, warn_user
@@ -237,6 +237,6 @@ def _note_grad(leaf: Tensor, replaces: bool = False) -> None:
 methods(
     grad=property(_get_grad, _set_grad, _del_grad, doc="The accumulated gradient, or None."),
     output_nr=property(
-        lambda self: getattr(edge(self), "index", 0), doc="Which output of its node it is."
+        lambda self: describe_edge(edge(self))[1], doc="Which output of its node it is."
     ),
 )

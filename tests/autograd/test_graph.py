@@ -24,6 +24,8 @@ def test_an_edge_stands_for_its_tensor(lib):
     assert [g.tolist() for g in found] == [[168.0, 672.0, 672.0], [84.0, 336.0, 336.0], [252.0] * 2]
     assert lib.autograd.grad(z, places[1])[0].tolist() == [84.0, 336.0, 336.0]
     assert places[2].output_nr == 1 and places[0].ownership_token is None
+    assert places[0].output_nr == x.output_nr == 0
+    assert places[0].node.name() == "torch::autograd::AccumulateGrad"
 
 
 @LIBRARIES

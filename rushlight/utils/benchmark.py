@@ -4,11 +4,11 @@ shows several side by side.
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import math
 import statistics
 import timeit
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -205,18 +205,24 @@ class Timer:
             stmt, setup, global_setup, label, sub_label, description, env, num_threads
         )
 
-    def _timeit(self, number: int) -> float:
+    @contextlib.contextmanager
+    def _threads(self) -> Iterator[None]:
+        """Run with the number of threads that was asked for."""
         threads = tensor_api.get_num_threads()
         tensor_api.set_num_threads(self._task_spec.num_threads)
         try:
-            return max(self._timer.timeit(number), 1e-9)
+            yield
         finally:
             tensor_api.set_num_threads(threads)
 
+    def _timeit(self, number: int) -> float:
+        return max(self._timer.timeit(number), 1e-9)
+
     def timeit(self, number: int = 1000000) -> Measurement:
         """One run of ``number`` executions, after a few that are not counted."""
-        self._timeit(max(number // 100, min(number, 2)))
-        return Measurement(number, [self._timeit(number)], self._task_spec)
+        with self._threads():
+            self._timeit(max(number // 100, min(number, 2)))
+            return Measurement(number, [self._timeit(number)], self._task_spec)
 
     def repeat(self, repeat: int = -1, number: int = -1) -> None:
         """Raises: use ``timeit`` or ``blocked_autorange``."""
@@ -225,22 +231,27 @@ class Timer:
     autorange = repeat
 
     def _block(self, min_run_time: float) -> int:
-        """How many executions take about a thousandth of the time, so that the clock is exact."""
-        for number in itertools.accumulate(itertools.repeat(10), lambda n, f: n * f, initial=1):
-            if self._timeit(number) > max(min_run_time / 1000, 1e-6):
-                return number
-        raise AssertionError
+        """How many executions take a thousandth of the time, and ten thousand times as long as
+        looking at the clock.
+        """
+        overhead = statistics.median([self._timeit(0) for _ in range(5)])
+        enough = min(max(min_run_time / 1000, 1e4 * overhead), min_run_time)
+        number = 1
+        while self._timeit(number) < enough:
+            number *= 10
+        return number
 
     def blocked_autorange(
         self, callback: Callable[[int, float], Any] | None = None, min_run_time: float = 0.2
     ) -> Measurement:
         """Runs of as many executions as the clock needs, for ``min_run_time`` seconds."""
-        number = self._block(min_run_time)
         times: list[float] = []
-        while sum(times) < min_run_time:
-            times.append(self._timeit(number))
-            if callback is not None:
-                callback(number, times[-1])
+        with self._threads():
+            number = self._block(min_run_time)
+            while sum(times) < min_run_time:
+                times.append(self._timeit(number))
+                if callback is not None:
+                    callback(number, times[-1])
         return Measurement(number, times, self._task_spec)
 
     def adaptive_autorange(
@@ -254,15 +265,17 @@ class Timer:
         """Runs until their middle half is narrower than ``threshold`` times the median, or
         ``max_run_time`` seconds are over.
         """
-        number = self._block(min_run_time)
         times: list[float] = []
-        while sum(times) < max_run_time:
-            times.append(self._timeit(number))
-            if callback is not None:
-                callback(number, times[-1])
-            found = Measurement(number, times, self._task_spec)
-            if sum(times) >= min_run_time and len(times) > 3 and found.meets_confidence(threshold):
-                break
+        with self._threads():
+            number = self._block(min_run_time)
+            while sum(times) < max_run_time:
+                times.append(self._timeit(number))
+                if callback is not None:
+                    callback(number, times[-1])
+                found = Measurement(number, times, self._task_spec)
+                enough = sum(times) >= min_run_time and len(times) > 3
+                if enough and found.meets_confidence(threshold):
+                    break
         return Measurement(number, times, self._task_spec)
 
 

@@ -24,6 +24,24 @@ def test_timers_count():
         timer.repeat()
 
 
+class Clock:
+    """A clock that takes a tenth of a microsecond to look at."""
+
+    now = 0.0
+
+    def __call__(self):
+        self.now += 1e-7
+        return self.now
+
+
+def test_looking_at_the_clock_does_not_count():
+    clock = Clock()
+    timer = Timer("clock.now += 1e-6", timer=clock, globals={"clock": clock})
+    measured = timer.blocked_autorange(min_run_time=0.01)
+    assert measured.number_per_run == 1000 and len(measured.times) == 10
+    assert measured.median == pytest.approx(1e-6, rel=1e-3)
+
+
 def test_measurements_and_table():
     specs = [
         Timer("x", label="L", sub_label=row, description=column)._task_spec

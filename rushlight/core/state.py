@@ -6,6 +6,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
@@ -32,6 +33,24 @@ class State:
 
 
 state = State()
+
+
+class Watcher:
+    """Base of what stands at ``modes.profiler``: it makes the calls of ops and nodes, and is told
+    of other parts of a program, of which it need not take notice.
+    """
+
+    def call(self, source: Any, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """``function(*args, **kwargs)``, a part of an op or node ``source``."""
+        return function(*args, **kwargs)
+
+    def noting(self, name: str, kind: str) -> AbstractContextManager[None]:
+        """Around what runs under a name."""
+        return nullcontext()
+
+    def begin(self, name: str, kind: str) -> Any:
+        """What runs under a name begins; returned is what ``end`` gets, or None."""
+        return None
 
 
 class Modes(threading.local):

@@ -26,6 +26,12 @@ class Packet:
     def __repr__(self) -> str:
         return self._name
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Packet) and other._name == self._name
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
 
 class Namespace:
     """``torch.ops.<name>``: what programs define, or what ``find`` knows by name.

@@ -1,26 +1,158 @@
-"""Python code in the place of every operation: not available."""
+"""Python code in the place of every operation, below autograd.
+
+Example:
+    >>> import rushlight as torch
+    >>> from rushlight.utils._python_dispatch import TorchDispatchMode
+    >>> class Logging(TorchDispatchMode):
+    ...     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    ...         print(func, [tuple(a.shape) for a in args])
+    ...         return func(*args, **(kwargs or {}))
+    >>> with Logging():
+    ...     y = torch.nn.functional.linear(torch.ones(2, 3), torch.ones(4, 3)).relu()
+    aten.t.default [(4, 3)]
+    aten.mm.default [(2, 3), (3, 4)]
+    aten.relu.default [(2, 4)]
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
-from rushlight.errors import NotSupportedError
+from rushlight.core.elementwise import Elementwise
+from rushlight.core.op import ARRAYS, Op
+from rushlight.core.state import Watcher, modes, state
+from rushlight.core.tensor import Tensor, wrap
+from rushlight.ops.matmul import Linear
+from rushlight.ops.operators import Packet
+
+# Note [Operations seen from Python]
+# A mode stands where a profiler does: core asks ``modes.profiler`` to make the calls of ops, in
+# forward and backward passes and in writes. It makes them by its handler, with tensors on the
+# arrays, of which nothing is recorded, and gives back the arrays of what the handler returns.
+
+# what PyTorch's operators are called, where nodes of the graph have other names
+NAMES = {
+    "copy_backwards": "copy", "log_softmax": "_log_softmax", "nll_loss": "nll_loss_forward",
+    "softmax": "_softmax", "to_copy": "_to_copy",
+}  # fmt: skip
+OVERLOADS = {"sum": "dim_IntList", "mean": "dim", "max": "dim", "min": "dim"}  # that take dims
+SCALARS = {"add", "sub", "mul", "div"}  # whose overloads take tensors and numbers alike
+
+
+def name_of(op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[str, str]:
+    """PyTorch's name of an op, and of its overload, as its node in the graph says."""
+    specs = [(a._array.shape, a._array.dtype) if isinstance(a, Tensor) else None for a in args]
+    if isinstance(op, Linear):  # whose node is called after products of other operands
+        return "linear", "default"
+    camel = re.sub(r"Backward\d*$", "", op.node_name(params, specs))
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=\dD)(?=[A-Z])", "_", camel).lower()
+    name = re.sub(r"_grad$", "_backward", name)
+    overload = "default"
+    if isinstance(op, Elementwise) and len(op.names) == 2 and len(args) == 2:
+        plain = isinstance(args[1], Tensor) or name in SCALARS
+        overload = "Tensor" if plain else "Tensor_Scalar" if name == "pow" else "Scalar"
+    elif name in OVERLOADS and params.get("dim") is not None:
+        overload = OVERLOADS[name]
+    return NAMES.get(name, name), overload
+
+
+class Operator(Packet):
+    """An op as modes see it: it is called with tensors, and what else the op takes by name.
+
+    Attributes:
+        namespace: "aten".
+        overloadpacket: the operator without its overload.
+    """
+
+    namespace = "aten"
+
+    def __init__(self, apply: Callable[..., Any], name: str, overload: str) -> None:
+        super().__init__(apply, f"aten.{name}.{overload}")
+        self.__name__ = f"{name}.{overload}"
+        self._opname, self._overloadname = name, overload
+        self.overloadpacket = Packet(apply, f"aten.{name}")
+
+    def name(self) -> str:
+        """``aten::mm``; with the overload after a point where it has a name."""
+        end = "" if self._overloadname == "default" else f".{self._overloadname}"
+        return f"aten::{self._opname}{end}"
 
 
 class TorchDispatchMode:
-    """A class to derive from; entering it raises."""
+    """Within its block, ``__torch_dispatch__(func, types, args, kwargs)`` is asked to do what every
+    operation does, those of backward passes included; ``func(*args, **kwargs)`` does it.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    ``func`` is called as PyTorch's operators are, and equal to ``torch.ops.aten.mm.default`` and
+    the like; ``args`` are the op's tensors, and numbers in the place of such, ``kwargs`` what else
+    it takes, by rushlight's names. Not seen are functions that make tensors, and compiled calls.
+    Modes can be nested: what the handler does reaches only those outside.
+
+    Raises:
+        TypeError: where a handler returns neither a tensor nor several.
+    """
+
+    supports_higher_order_operators = False
+
+    def __init__(self, _dispatch_key: Any = None) -> None:
         pass
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} defines no __torch_dispatch__")
 
     def __enter__(self) -> Any:
-        raise NotSupportedError(
-            "TorchDispatchMode: operations cannot be replaced. Use hooks of modules, or profiler "
-            "to see which operations run."
-        )
+        modes.profiler = _Asking(self, modes.profiler)
+        state.busy += 1
+        return self
 
-    def __exit__(self, *exception: Any) -> None:
-        pass
+    def __exit__(self, *exception: object) -> None:
+        modes.profiler = modes.profiler.outer
+        state.busy -= 1
+
+
+class _Asking(Watcher):
+    """Makes the calls of ops by a mode's handler, see Note [Operations seen from Python]."""
+
+    def __init__(self, mode: TorchDispatchMode, outer: Any) -> None:
+        self.mode, self.outer = mode, outer
+
+    def call(self, source: Any, function: Callable[..., Any], /, *args: Any, **params: Any) -> Any:
+        if not isinstance(source, Op):  # a node, whose ops come one by one
+            return function(*args, **params)
+        writes = function == source.store
+        if writes:
+            arrays, params = [args[0], *args[1]], args[2]
+        elif function == source.forward:
+            arrays, params = args
+        else:  # a view's, of the array module and an array
+            arrays = [args[1]]
+        tensors = tuple([wrap(a) if isinstance(a, ARRAYS) else a for a in arrays])
+        name, overload = name_of(source, tensors, params)
+        if writes:
+            func = Operator(source.update, name.removesuffix("_") + "_", overload)
+        else:
+            func = Operator(source.bind, name, overload)
+        modes.profiler = self.outer
+        try:
+            result = self.mode.__torch_dispatch__(func, (), tensors, dict(params))
+        finally:
+            modes.profiler = self
+        return None if writes else arrays_of(result, func, source)
+
+
+def arrays_of(result: Any, func: Operator, op: Op) -> Any:
+    """The arrays of what a handler returned."""
+    if isinstance(result, Tensor):
+        return result._array
+    if isinstance(result, (list, tuple)) and all([isinstance(r, Tensor) for r in result]):
+        return [r._array for r in result]
+    raise TypeError(
+        f"__torch_dispatch__: {func} gives {len(op.outputs)} tensors, but the handler returned "
+        f"{type(result).__name__}; return what func(*args, **kwargs) does, or tensors like it."
+    )
 
 
 def is_traceable_wrapper_subclass(t: Any) -> bool:

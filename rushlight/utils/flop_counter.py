@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.core.state import modes, state
+from rushlight.core.state import Watcher, modes, state
 from rushlight.errors import NotSupportedError
 from rushlight.nn.modules.module import Module
 from rushlight.ops.attention import Attention, AttentionGrad
@@ -67,7 +67,7 @@ def _packet(name: str) -> Packet:
     return getattr(aten, name)  # type: ignore[no-any-return]
 
 
-class _Counter:
+class _Counter(Watcher):
     """Makes the calls of ops, as a profiler does, and counts them."""
 
     def __init__(self, mode: FlopCounterMode) -> None:

@@ -120,3 +120,27 @@ def test_in_which_modules_a_program_is():
 
     ours, theirs = map(run, LIBRARIES)
     assert ours == theirs
+
+
+def test_whole_training_steps_are_counted():
+    def make(lib):
+        model = lib.nn.Linear(3, 4)
+        optimizer = lib.optim.SGD(model.parameters(), 0.1)
+
+        def program():
+            with lib.autograd.profiler.record_function("step"):
+                model(lib.ones(2, 3)).sum().backward()
+            optimizer.step()
+
+        return program
+
+    ours, theirs = both(make)
+    assert ours == theirs
+
+
+def test_compiled_calls_within_it():
+    f = rushlight.compile(lambda x: x @ x)
+    x = rushlight.ones(2, 2)
+    for _ in range(3):
+        f(x)
+    counted(rushlight, lambda: f(x))

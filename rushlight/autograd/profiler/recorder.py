@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.core.state import modes, state
+from rushlight.core.state import Watcher, modes, state
 from rushlight.core.tensor import Tensor
 from rushlight.core.view import View
 
@@ -62,7 +62,7 @@ class FunctionEvent:
         )
 
 
-class Recorder:
+class Recorder(Watcher):
     """Collects events of the thread that starts it, between ``start`` and ``stop``."""
 
     def __init__(self, shapes: bool = False, memory: bool = False) -> None:

@@ -5,6 +5,7 @@ seed, initial weights. Pretrained weights are not included; `load_state_dict` ta
 from rushlight.vision.models import detection as detection
 from rushlight.vision.models import feature_extraction as feature_extraction
 from rushlight.vision.models import segmentation as segmentation
+from rushlight.vision.models import video as video
 from rushlight.vision.models.alexnet import *
 from rushlight.vision.models.convnext import *
 from rushlight.vision.models.densenet import *
@@ -29,7 +30,7 @@ from rushlight.vision.models.vision_transformer import *
 from rushlight.vision.models.weights import WeightsEnum as WeightsEnum
 from rushlight.vision.models.weights import weights_of
 
-_apart = (detection, segmentation)
+_apart = (detection, segmentation, video)
 for _name in [n for n in list_models() if not any(hasattr(home, n) for home in _apart)]:
     _weights = weights_of(_name)
     globals()[_weights.__name__] = _weights

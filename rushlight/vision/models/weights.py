@@ -14,6 +14,7 @@ from rushlight.vision.transforms._presets import (
     ImageClassification,
     ObjectDetection,
     SemanticSegmentation,
+    VideoClassification,
 )
 from rushlight.vision.transforms.functional import InterpolationMode
 
@@ -25,6 +26,7 @@ SPELLING = {
     "shufflenet": "ShuffleNet", "deeplabv": "DeepLabV", "tiny": "Tiny", "small": "Small",
     "base": "Base", "large": "Large", "fasterrcnn": "FasterRCNN", "maskrcnn": "MaskRCNN",
     "keypointrcnn": "KeypointRCNN", "retinanet": "RetinaNet", "ssdlite": "SSDLite",
+    "r2plus1d": "R2Plus1D",
 }  # fmt: skip
 TWICE = {  # trained a second time
     "resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2",
@@ -58,6 +60,7 @@ KEYPOINTS = (
     "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
 DETECTORS = ("fasterrcnn", "fcos", "keypointrcnn", "maskrcnn", "retinanet", "ssd")
+VIDEO = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d")
 BICUBIC = ("swin", "efficientnet_b", "efficientnet_v2_l")
 
 
@@ -96,6 +99,8 @@ class WeightsEnum(enum.Enum):
             names = ["__background__", *VOC_CLASSES]
         elif BUILDERS[type(self).__name__].startswith("keypoint"):
             return {"categories": ["no person", "person"], "keypoint_names": list(KEYPOINTS)}
+        elif self.name == "KINETICS400_V1":
+            names = classes_of("kinetics400").copy()
         elif self.name == "COCO_V1":
             names = classes_of("coco").copy()
         elif self.name != "IMAGENET1K_FEATURES":
@@ -105,7 +110,7 @@ class WeightsEnum(enum.Enum):
 
 @functools.cache
 def classes_of(data: str) -> list[str]:
-    """Names of the thousand classes of ImageNet's challenge of 2012, or those of COCO by number."""
+    """Names of the classes of ImageNet's challenge of 2012, of COCO by number, or of Kinetics."""
     path = Path(__file__).parent.parent / "data" / f"{data}-classes.txt"
     return path.read_text("utf-8").splitlines()
 
@@ -133,6 +138,9 @@ def weights_of(builder: str) -> type[WeightsEnum]:
         names = ["COCO_LEGACY"] * builder.startswith("keypoint") + ["COCO_V1"]
         best = names[-1:]
         home += ".detection"
+    if builder in VIDEO:
+        names = best = ["KINETICS400_V1"]
+        home += ".video"
     members = [(name, name) for name in names]
     members.append(("DEFAULT", best[0] if best and best[0] in names else names[0]))
     name = "_".join(parts) + "_Weights"
@@ -144,6 +152,9 @@ def preparation(builder: str, weights: str) -> Callable[..., Any]:
     """What makes the transform of images for a model's weights of this name."""
     if builder.startswith(DETECTORS):
         return ObjectDetection
+    if builder in VIDEO:
+        crop, resize = ((224,) * 2, (256,) * 2) if builder == "s3d" else ((112,) * 2, (128, 171))
+        return functools.partial(VideoClassification, crop_size=crop, resize_size=resize)
     if weights == "COCO_WITH_VOC_LABELS_V1":
         return functools.partial(SemanticSegmentation, resize_size=520)
     crop, resized = SIZES.get(builder, (224, 256))

@@ -10,49 +10,40 @@ from rushlight import tensor_api as T
 from rushlight.core.tensor import Tensor
 
 __all__ = [
-    "Conv2dNormActivation", "FrozenBatchNorm2d", "MLP", "Permute", "SqueezeExcitation",
-    "StochasticDepth", "stochastic_depth",
+    "Conv2dNormActivation", "Conv3dNormActivation", "FrozenBatchNorm2d", "MLP", "Permute",
+    "SqueezeExcitation", "StochasticDepth", "stochastic_depth",
 ]  # fmt: skip
 
 
-class Conv2dNormActivation(nn.Sequential):
-    """Convolution, normalisation, activation.
+class _ConvNormActivation(nn.Sequential):
+    """Base: convolution, normalisation, activation. Arguments are those of the subclasses."""
 
-    Args:
-        in_channels: of the input.
-        out_channels: of the output.
-        kernel_size: in pixels.
-        stride: in pixels.
-        padding: in pixels; None keeps the size.
-        groups: of channels.
-        norm_layer: what makes a normalisation of so many channels; None for none.
-        activation_layer: what makes the activation; None for none.
-        dilation: distance of the kernel's pixels.
-        inplace: passed to the activation, unless None.
-        bias: of the convolution; None for only without ``norm_layer``.
-    """
+    _convolution: Any
+    _dims: int
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Any = 3,
-        stride: Any = 1,
-        padding: Any = None,
-        groups: int = 1,
-        norm_layer: Callable[..., nn.Module] | None = nn.BatchNorm2d,
-        activation_layer: Callable[..., nn.Module] | None = nn.ReLU,
-        dilation: Any = 1,
-        inplace: bool | None = True,
-        bias: bool | None = None,
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        groups: int,
+        norm_layer: Callable[..., nn.Module] | None,
+        activation_layer: Callable[..., nn.Module] | None,
+        dilation: Any,
+        inplace: bool | None,
+        bias: bool | None,
     ) -> None:
         if padding is None:
-            sizes, steps = ((v, v) if isinstance(v, int) else v for v in (kernel_size, dilation))
+            sizes, steps = (
+                (v,) * self._dims if isinstance(v, int) else v for v in (kernel_size, dilation)
+            )
             padding = tuple([(k - 1) // 2 * d for k, d in zip(sizes, steps, strict=True)])
             padding = padding[0] if isinstance(kernel_size, int) else padding
         bias = norm_layer is None if bias is None else bias
         layers: list[nn.Module] = [
-            nn.Conv2d(
+            self._convolution(
                 in_channels,
                 out_channels,
                 kernel_size,
@@ -69,6 +60,84 @@ class Conv2dNormActivation(nn.Sequential):
             layers.append(activation_layer(**_inplace(inplace)))
         super().__init__(*layers)
         self.out_channels = out_channels
+
+
+class Conv2dNormActivation(_ConvNormActivation):
+    """Convolution, normalisation, activation of images.
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        kernel_size: in pixels.
+        stride: in pixels.
+        padding: in pixels; None keeps the size.
+        groups: of channels.
+        norm_layer: what makes a normalisation of so many channels; None for none.
+        activation_layer: what makes the activation; None for none.
+        dilation: distance of the kernel's pixels.
+        inplace: passed to the activation, unless None.
+        bias: of the convolution; None for only without ``norm_layer``.
+    """
+
+    _convolution, _dims = nn.Conv2d, 2
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any = 3,
+        stride: Any = 1,
+        padding: Any = None,
+        groups: int = 1,
+        norm_layer: Callable[..., nn.Module] | None = nn.BatchNorm2d,
+        activation_layer: Callable[..., nn.Module] | None = nn.ReLU,
+        dilation: Any = 1,
+        inplace: bool | None = True,
+        bias: bool | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, groups, norm_layer,
+            activation_layer, dilation, inplace, bias,
+        )  # fmt: skip
+
+
+class Conv3dNormActivation(_ConvNormActivation):
+    """Convolution, normalisation, activation of videos.
+
+    Args:
+        in_channels: of the input.
+        out_channels: of the output.
+        kernel_size: in pixels and frames.
+        stride: in pixels and frames.
+        padding: in pixels and frames; None keeps the size.
+        groups: of channels.
+        norm_layer: what makes a normalisation of so many channels; None for none.
+        activation_layer: what makes the activation; None for none.
+        dilation: distance of the kernel's pixels and frames.
+        inplace: passed to the activation, unless None.
+        bias: of the convolution; None for only without ``norm_layer``.
+    """
+
+    _convolution, _dims = nn.Conv3d, 3
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any = 3,
+        stride: Any = 1,
+        padding: Any = None,
+        groups: int = 1,
+        norm_layer: Callable[..., nn.Module] | None = nn.BatchNorm3d,
+        activation_layer: Callable[..., nn.Module] | None = nn.ReLU,
+        dilation: Any = 1,
+        inplace: bool | None = True,
+        bias: bool | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, groups, norm_layer,
+            activation_layer, dilation, inplace, bias,
+        )  # fmt: skip
 
 
 def _inplace(inplace: bool | None) -> dict[str, bool]:

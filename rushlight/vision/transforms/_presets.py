@@ -9,7 +9,7 @@ from rushlight.core.tensor import Tensor
 from rushlight.vision.transforms import functional as F
 from rushlight.vision.transforms.functional import InterpolationMode
 
-__all__ = ["ImageClassification", "ObjectDetection", "SemanticSegmentation"]
+__all__ = ["ImageClassification", "ObjectDetection", "SemanticSegmentation", "VideoClassification"]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's photographs
 
@@ -95,3 +95,47 @@ class SemanticSegmentation(Preset):
     """Resize so that the shorter side has ``resize_size`` (None leaves it), scale to [0, 1], and
     normalise. Arguments are those of `ImageClassification` without ``crop_size``.
     """
+
+
+class VideoClassification(Preset):
+    """Resize frames, cut out their middle, scale to [0, 1], normalise, and put channels first.
+
+    Shape: ``(..., T, 3, H, W) -> (..., 3, T, *crop_size)``.
+
+    Args:
+        crop_size: height and width that are cut out, in pixels.
+        resize_size: height and width before that, or the shorter side.
+        mean, std: of each channel, for `normalize`.
+        interpolation: how new pixels get their values.
+
+    Example:
+        >>> import rushlight as torch
+        >>> from rushlight.vision.transforms._presets import VideoClassification
+        >>> prepare = VideoClassification(crop_size=(4, 4), resize_size=(6, 8))
+        >>> prepare(torch.zeros(5, 3, 12, 9, dtype=torch.uint8)).shape
+        torch.Size([3, 5, 4, 4])
+    """
+
+    def __init__(
+        self,
+        *,
+        crop_size: tuple[int, int],
+        resize_size: tuple[int, ...],
+        mean: tuple[float, ...] = (0.43216, 0.394666, 0.37645),
+        std: tuple[float, ...] = (0.22803, 0.22145, 0.216989),
+        interpolation: InterpolationMode = InterpolationMode.BILINEAR,
+    ) -> None:
+        super().__init__(
+            resize_size=None, mean=mean, std=std, interpolation=interpolation, antialias=False
+        )
+        self.resize_size, self.crop_size = list(resize_size), list(crop_size)
+
+    def cut(self, img: Any) -> Any:
+        return F.center_crop(img, self.crop_size)
+
+    def forward(self, vid: Tensor) -> Tensor:
+        frames = super().forward(vid.flatten(0, -4))
+        return frames.unflatten(0, vid.shape[:-3]).transpose(-4, -3)
+
+    def extra_repr(self) -> str:
+        return f"crop_size={self.crop_size}, {super().extra_repr()}"

@@ -187,3 +187,16 @@ def test_example(block, module, tmp_path, monkeypatch):
 def test_everything_public_says_what_it_does(place):
     public = {name: getattr(place, name) for name in dir(place) if not name.startswith("_")}
     assert [name for name, value in public.items() if callable(value) and not value.__doc__] == []
+
+
+@pytest.mark.parametrize(
+    "folder", ["core", "ops", "tensor_api", "compiler", "compiler/backends/llvm"]
+)
+def test_maps_are_true(folder):
+    """The docstring of a large package names each of its files, and none that is not there."""
+    path = PACKAGE / folder
+    text = ast.get_docstring(ast.parse((path / "__init__.py").read_text(encoding="utf-8")))
+    named = set(re.findall(r"``([a-z]\w*)``", text))
+    files = {info.name for info in pkgutil.iter_modules([str(path)]) if info.name[0] != "_"}
+    assert files - named == set()
+    assert {name for name in named - files if not is_module(name)} == set()

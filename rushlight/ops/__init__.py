@@ -2,6 +2,19 @@
 
 ``arithmetic`` and ``copy`` show the elementwise kind, ``reduce`` reductions, ``view`` ops that
 share memory. Rules speak Tensor and use its public methods, which ``tensor_api`` attaches.
+
+- elementwise: ``arithmetic``, ``math``, ``trigonometry``, ``special``, ``polynomials``,
+  ``rounding``, ``compare``, ``select``, ``activation``, ``weighted``, ``quantize``
+- copies and constants: ``copy``, ``create``, ``random``, ``implicit``
+- many elements to few: ``reduce``, ``statistics``, ``sums``, ``scan``, ``bins``
+- elements moved: ``view``, ``shaping``, ``join``, ``pad``, ``fold``, ``windows``
+- by index or mask: ``index``, ``scatter``, ``slices``, ``masked``, ``embedding``, with ``places``
+  and ``combining``
+- by order: ``order``, ``sorting``, ``selection``, ``search``
+- products: ``matmul``, ``along``, ``linalg``, ``ldl``, ``distance``, ``fourier``, ``sparse``
+- of networks: ``conv``, ``pool``, ``avg_pool``, ``resample``, ``grid``, ``norm``, ``given_norm``,
+  ``softmax``, ``attention``, ``recurrent``, ``loss``, ``ctc``, with ``bits`` (kept for gradients)
+- not of arrays: ``operators`` and ``schemas`` (``torch.ops``), ``device``, ``meta``, ``autocast``
 """
 
 from typing import Any

@@ -1,7 +1,23 @@
 """The public functions and Tensor methods: argument handling, then an op.
 
 Each module holds one family, lists its functions in ``__all__``, and attaches the methods to Tensor
-as it is imported.
+as it is imported; ``_common`` has what all share.
+
+- tensors made: ``creation``, ``from_data``, ``legacy``, ``ranges``, ``random``, ``random_fill``,
+  ``random_samples``, ``windows``, ``layouts`` (sparse ones), ``dlpack``
+- asked and shown: ``facts``, ``elements``, ``printing``, ``symbolic``
+- converted and copied: ``conversion``, ``copies``, ``written_copies``, ``resizing``, ``storage``,
+  ``typed_storage``, ``sharing``, ``pickling``
+- element by element: ``pointwise``, ``mathematics``, ``activations``, ``comparison``,
+  ``quantizing``, ``foreach``
+- along dims: ``reductions``, ``spreads``, ``extrema``, ``norms``, ``scans``, ``segments``,
+  ``statistics``, ``ordering``
+- shapes: ``views``, ``axes``, ``pieces``, ``shaping``, ``stacking``, ``joining``, ``triangles``
+- by index: ``indexing`` with ``index_keys``, ``selection``, ``masks``, ``flat_places``
+- products: ``products``, ``added_products``, ``einsum``, ``matrices``, ``factors``, ``spectral``
+- gradients: ``graph``, ``gradients``
+- how names are had: ``named`` (results), ``numpy_names``, ``inplace_names``, ``own_names``,
+  ``aten``, ``casting`` (autocast), ``on_gpu``, ``rarities``
 """
 
 from rushlight.tensor_api.activations import *

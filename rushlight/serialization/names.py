@@ -51,6 +51,7 @@ _FLAT = {
     "rushlight.linalg": "torch.linalg",
     "rushlight.nn.modules.attention": "torch.nn.modules.activation",
     "rushlight.nn.modules.margin_loss": "torch.nn.modules.loss",
+    "rushlight.nn.modules.rnn_cells": "torch.nn.modules.rnn",
     "rushlight.nn.modules._loss": "torch.nn.modules.loss",
 }
 

@@ -14,7 +14,7 @@ from rushlight.export import DeviceObjType as DeviceObjType
 from rushlight.export import Graph as Graph
 from rushlight.export import ScriptObject as ScriptObject
 from rushlight.export import Value as Value
-from rushlight.nn.modules.module import _parse_to
+from rushlight.nn.modules._moving import parse_to
 from rushlight.tensor_api.random import default_generator as default_generator
 
 _disabled_torch_function_impl = overrides.without_overrides
@@ -33,7 +33,7 @@ class _Functions:
 
 
 _nn = _Functions("rushlight.nn.functional")
-_nn._parse_to = _parse_to  # type: ignore[attr-defined]  # how ``to`` reads its arguments
+_nn._parse_to = parse_to  # type: ignore[attr-defined]  # how ``to`` reads its arguments
 _linalg = _Functions("rushlight.linalg", "linalg_")
 _fft = _Functions("rushlight.fft", "fft_")
 _special = _Functions("rushlight.special", "special_")

@@ -1,6 +1,6 @@
-"""Module: the base of all layers and networks. Registration, modes, moving, calling; the rest is in
-`_hooks`,
-`_state` and `_traverse`."""
+"""Module: the base of all layers and networks. Registration, modes, calling; the rest is in
+`_hooks`, `_moving`, `_state` and `_traverse`.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Self
 
-from rushlight import devices, dtypes
-from rushlight.core.state import no_grad, state
+from rushlight.core.state import state
 from rushlight.core.tensor import Tensor
+from rushlight.nn.modules._errors import OF_TENSORS, instead, no_tensor, say_where, type_name
 from rushlight.nn.modules._hooks import (
     TABLES,
     add,
@@ -29,18 +29,13 @@ from rushlight.nn.modules._hooks import (
     registered,
     tables_of_calls,
 )
+from rushlight.nn.modules._moving import Movable
 from rushlight.nn.modules._registry import KINDS, Registry, registry
-from rushlight.nn.modules._state import (
-    _EXTRA_STATE_KEY_SUFFIX as _EXTRA_STATE_KEY_SUFFIX,
-)
-from rushlight.nn.modules._state import (
-    Conversion,
-    Stateful,
-)
+from rushlight.nn.modules._state import _EXTRA_STATE_KEY_SUFFIX as _EXTRA_STATE_KEY_SUFFIX
+from rushlight.nn.modules._state import Stateful
 from rushlight.nn.modules._state import _IncompatibleKeys as _IncompatibleKeys
 from rushlight.nn.modules._traverse import Traversable
 from rushlight.nn.parameter import Parameter, is_buffer
-from rushlight.tensor_api import empty_like
 
 __all__ = [
     "Module",
@@ -70,52 +65,6 @@ def _table(name: str) -> Any:
     return property(read, write)
 
 
-def say_where(error: Exception, module: Module) -> None:
-    """Note in an error from which module it came: its name in the outermost one that was called.
-
-    Each module that the error passes through says it anew, and replaces what an inner one said.
-    """
-    culprit, said = getattr(error, "_raised_in", (module, None))
-    name = next((name for name, m in module.named_modules() if m is culprit), None)
-    if name is None:  # the modules in between are not registered with each other
-        return
-    what = type(culprit).__name__ if culprit._modules else repr(culprit)
-    note = f"In {what}" + (f", which is {name!r} of {type(module).__name__}." if name else ".")
-    if said is None:
-        error.add_note(note)
-    else:
-        error.__notes__[error.__notes__.index(said)] = note
-    error._raised_in = culprit, note  # type: ignore[attr-defined]
-
-
-def _instead(value: Any) -> str:
-    """What to give for a module, where a list, a class or a function was given."""
-    if isinstance(value, (list, tuple)):
-        return "; spread its members: *layers"
-    if isinstance(value, type):
-        return "; make an instance of it: " + value.__name__ + "(...)"
-    if callable(value):
-        return "; functions are called in forward(), or have a module: nn.ReLU() for F.relu"
-    return ""
-
-
-OF_TENSORS = ("_array", "dim")  # what functions ask of a tensor first
-
-
-def no_tensor(error: AttributeError, module: Module) -> TypeError | None:
-    """What to raise where a list or a NumPy array was taken for a tensor; None if it was not."""
-    kind = type(error.obj).__name__
-    if error.name != "_array":  # which only tensors have
-        if not isinstance(error.obj, (list, tuple, int, float)) and kind != "ndarray":
-            return None
-    better = TypeError(
-        f"{type(module).__name__}: expected a Tensor, but got {kind}: make one of it with "
-        "torch.as_tensor()."
-    )
-    say_where(better, module)
-    return better
-
-
 def named_after(function: FunctionType, cls: type) -> FunctionType:
     """The function as a method of the class, whose name Python's errors about arguments show."""
     own = FunctionType(
@@ -134,7 +83,7 @@ def named_after(function: FunctionType, cls: type) -> FunctionType:
 NOT_KEPT = ("_hook_tables", "_compiled_call_impl")  # attributes that files and copies do without
 
 
-class Module(Traversable, Stateful):
+class Module(Movable, Traversable, Stateful):
     """Base of layers and networks: parameters, buffers and other modules, and a `forward` that uses
     them.
 
@@ -249,7 +198,7 @@ class Module(Traversable, Stateful):
         if param is not None:
             if not isinstance(param, Parameter):
                 raise TypeError(
-                    f"cannot assign '{_type_name(param)}' object to parameter '{name}' "
+                    f"cannot assign '{type_name(param)}' object to parameter '{name}' "
                     "(torch.nn.Parameter or None required)"
                 )
             if param.grad_fn is not None:
@@ -274,7 +223,7 @@ class Module(Traversable, Stateful):
         _check_name(self, "buffer", name, table)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
-                f"cannot assign '{_type_name(tensor)}' object to buffer '{name}' "
+                f"cannot assign '{type_name(tensor)}' object to buffer '{name}' "
                 "(torch Tensor or None required)"
             )
         table[name] = registered("_buffers", self, name, tensor)
@@ -288,7 +237,7 @@ class Module(Traversable, Stateful):
         absent."""
         table = registry(self, "_modules")
         if not isinstance(module, Module) and module is not None:
-            raise TypeError(f"{_type_name(module)} is not a Module subclass{_instead(module)}")
+            raise TypeError(f"{type_name(module)} is not a Module subclass{instead(module)}")
         _check_name(self, "module", name, table)
         table[name] = registered("_modules", self, name, module)
 
@@ -391,90 +340,6 @@ class Module(Traversable, Stateful):
             child.apply(fn)
         fn(self)
         return self
-
-    # -- moving ----------------------------------------------------------------------------------
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Replace the data of every parameter, gradient and buffer by `fn` of it. Parameters stay
-        the same objects, unless ``__future__`` says otherwise."""
-        if recurse:
-            for child in self.children():
-                child._apply(fn)
-        for name, parameter in self._parameters.items():
-            if parameter is None:
-                continue
-            with no_grad():
-                if Conversion.overwrite and not Conversion.swap:
-                    old, parameter = parameter, Parameter(parameter, parameter.requires_grad)
-                    parameter.grad, self._parameters[name] = old.grad, parameter
-                parameter.data = fn(parameter)
-                if parameter.grad is not None:
-                    parameter.grad.data = fn(parameter.grad)
-        buffers = registry(self, "_buffers")
-        for name, buffer in buffers.items():
-            if buffer is not None:
-                buffers[name] = fn(buffer)
-        return self
-
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Move to a device, or convert floating point parameters and buffers: ``to(device)``,
-        ``to(dtype)``,
-        ``to(device, dtype)`` or ``to(tensor)``, with ``non_blocking`` as in `Tensor.to`, or lay
-        those of rank 4 or 5 out in another ``memory_format``. In place.
-
-        Example:
-            >>> nn.Linear(2, 1).to(torch.float64).weight.dtype
-            torch.float64
-        """
-        device, dtype, non_blocking, memory_format = _parse_to(*args, **kwargs)
-        if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
-            raise TypeError(
-                "nn.Module.to only accepts floating point or complex dtypes, "
-                f"but got desired dtype={dtype}"
-            )
-
-        def convert(t: Tensor) -> Tensor:
-            floating = t.is_floating_point() or t.is_complex()
-            order = memory_format if memory_format and t.dim() in (4, 5) else None
-            return t.to(device, dtype if floating else None, non_blocking, memory_format=order)
-
-        return self._apply(convert)
-
-    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
-        """Move to a device without copying: the values are undefined afterwards."""
-        return self._apply(lambda t: empty_like(t, device=device), recurse)
-
-    def type(self, dst_type: Any) -> Self:
-        """Convert all parameters and buffers to `dst_type`."""
-        return self._apply(lambda t: t.type(dst_type))
-
-    def float(self) -> Self:
-        """Convert floating point parameters and buffers to float32."""
-        return _convert_floating(self, dtypes.by_name["float32"])
-
-    def double(self) -> Self:
-        """Convert floating point parameters and buffers to float64."""
-        return _convert_floating(self, dtypes.by_name["float64"])
-
-    def half(self) -> Self:
-        """Convert floating point parameters and buffers to float16."""
-        return _convert_floating(self, dtypes.by_name["float16"])
-
-    def bfloat16(self) -> Self:
-        """Convert floating point parameters and buffers to bfloat16."""
-        return _convert_floating(self, dtypes.by_name["bfloat16"])
-
-    def cuda(self, device: Any = None) -> Self:
-        """Move to a CUDA device."""
-        return self._apply(lambda t: t.cuda(device))
-
-    def cpu(self) -> Self:
-        """Move to the CPU."""
-        return self._apply(lambda t: t.cpu())
-
-    def share_memory(self) -> Self:
-        """Move parameters and buffers to memory that other processes can share."""
-        return self._apply(lambda t: t.share_memory_())
 
     # -- hooks -----------------------------------------------------------------------------------
 
@@ -609,7 +474,7 @@ for _name in TABLES:
 
 def _check_name(module: Any, noun: str, name: Any, table: Registry) -> None:
     if not isinstance(name, str):
-        raise TypeError(f"{noun} name should be a string. Got {_type_name(name)}")
+        raise TypeError(f"{noun} name should be a string. Got {type_name(name)}")
     if "." in name:
         raise KeyError(f'{noun} name can\'t contain "."')
     if name == "":
@@ -621,7 +486,7 @@ def _check_name(module: Any, noun: str, name: Any, table: Registry) -> None:
 def _set_none(module: Any, kind: str, name: str, value: Any, noun: str, needed: str) -> None:
     if value is not None:
         raise TypeError(
-            f"cannot assign '{_type_name(value)}' as {noun} '{name}' ({needed} or None expected)"
+            f"cannot assign '{type_name(value)}' as {noun} '{name}' ({needed} or None expected)"
             f"{'; wrap it: nn.Parameter(...)' if isinstance(value, Tensor) else ''}"
         )
     registry(module, kind)[name] = None
@@ -630,7 +495,7 @@ def _set_none(module: Any, kind: str, name: str, value: Any, noun: str, needed: 
 def _set_buffer(module: Any, name: str, value: Any) -> None:
     if value is not None and not isinstance(value, Tensor):
         raise TypeError(
-            f"cannot assign '{_type_name(value)}' as buffer '{name}' "
+            f"cannot assign '{type_name(value)}' as buffer '{name}' "
             "(torch.nn.Buffer, torch.Tensor or None expected)"
         )
     if is_buffer(value):
@@ -650,10 +515,6 @@ def _forget(module: Any, name: str, *kinds: str) -> None:
     module._non_persistent_buffers_set.discard(name)
 
 
-def _convert_floating(module: Any, dtype: Any) -> Self:
-    return module._apply(lambda t: t.to(dtype) if t.is_floating_point() else t)
-
-
 def _add_backward_hook(module: Any, full: bool, hook: Callable[..., Any], prepend: bool) -> Any:
     if module._is_full_backward_hook is not None and module._is_full_backward_hook is not full:
         raise RuntimeError(
@@ -669,43 +530,7 @@ def _addindent(text: str, spaces: int) -> str:
     return text.replace("\n", "\n" + " " * spaces)
 
 
-def _type_name(value: Any) -> str:
-    """What an error calls the type of `value`, as `torch.typename` does."""
-    if isinstance(value, Tensor):
-        return value.type()
-    kind = type(value)
-    module = kind.__module__.replace("rushlight", "torch", 1)
-    return kind.__name__ if module == "builtins" else f"{module}.{kind.__name__}"
-
-
-def _parse_to(
-    *args: Any,
-    device: Any = None,
-    dtype: Any = None,
-    non_blocking: bool = False,
-    copy: bool = False,
-    memory_format: Any = None,
-    tensor: Tensor | None = None,
-) -> tuple[Any, Any, bool, Any]:
-    """Sort the arguments of `to` by what they are: a tensor, a device, a dtype, a flag."""
-    flags = []
-    for value in args:
-        if isinstance(value, Tensor):
-            tensor = value
-        elif isinstance(value, dtypes.dtype):
-            dtype = value
-        elif isinstance(value, bool):
-            flags.append(value)
-        elif value is not None:
-            device = value
-    if tensor is not None:
-        device, dtype = tensor.device, tensor.dtype
-    if device is not None:
-        device = devices.device(device)
-    return device, dtype, flags[0] if flags else non_blocking, memory_format
-
-
-for part in (Traversable, Stateful):
+for part in (Movable, Traversable, Stateful):
     for method in vars(part).values():
         if isinstance(method, FunctionType):  # print(net.parameters()) shows its name
             method.__qualname__ = f"Module.{method.__name__}"

@@ -15,9 +15,9 @@ from rushlight.ops.ldl import LdlFactor
 from rushlight.ops.linalg import LinAlgError as LinAlgError
 from rushlight.tensor_api import matrices as M
 from rushlight.tensor_api._common import stored, stored_exactly
+from rushlight.tensor_api.bounds import where
 from rushlight.tensor_api.casting import in_float32
 from rushlight.tensor_api.factors import orgqr
-from rushlight.tensor_api.mathematics import where
 from rushlight.tensor_api.named import named
 
 __all__ = [

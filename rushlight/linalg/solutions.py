@@ -20,8 +20,8 @@ from rushlight.ops.matmul import same_dtype
 from rushlight.tensor_api import matrices as M
 from rushlight.tensor_api import products as P
 from rushlight.tensor_api._common import stored, stored_exactly, unrecorded
+from rushlight.tensor_api.bounds import where
 from rushlight.tensor_api.casting import in_float32
-from rushlight.tensor_api.mathematics import where
 from rushlight.tensor_api.named import named
 
 __all__ = [

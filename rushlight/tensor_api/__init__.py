@@ -8,8 +8,8 @@ as it is imported; ``_common`` has what all share.
 - asked and shown: ``facts``, ``elements``, ``printing``, ``symbolic``
 - converted and copied: ``conversion``, ``copies``, ``written_copies``, ``resizing``, ``storage``,
   ``typed_storage``, ``sharing``, ``pickling``
-- element by element: ``pointwise``, ``mathematics``, ``activations``, ``comparison``,
-  ``quantizing``, ``foreach``
+- element by element: ``pointwise``, ``mathematics``, ``bounds``, ``weighted``, ``activations``,
+  ``comparison``, ``quantizing``, ``foreach``
 - along dims: ``reductions``, ``spreads``, ``extrema``, ``norms``, ``scans``, ``segments``,
   ``statistics``, ``ordering``
 - shapes: ``views``, ``axes``, ``pieces``, ``shaping``, ``stacking``, ``joining``, ``triangles``
@@ -23,6 +23,7 @@ as it is imported; ``_common`` has what all share.
 from rushlight.tensor_api.activations import *
 from rushlight.tensor_api.added_products import *
 from rushlight.tensor_api.axes import *
+from rushlight.tensor_api.bounds import *
 from rushlight.tensor_api.comparison import *
 from rushlight.tensor_api.conversion import *
 from rushlight.tensor_api.copies import *
@@ -70,6 +71,7 @@ from rushlight.tensor_api.storage import *
 from rushlight.tensor_api.triangles import *
 from rushlight.tensor_api.typed_storage import *
 from rushlight.tensor_api.views import *
+from rushlight.tensor_api.weighted import *
 from rushlight.tensor_api.windows import *
 from rushlight.tensor_api.written_copies import *
 

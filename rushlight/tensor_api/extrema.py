@@ -16,10 +16,11 @@ from rushlight.tensor_api._common import (
     own,
     refuse_keepdim,
     store_out,
+    stored,
     wrap_dim,
 )
 from rushlight.tensor_api.named import named
-from rushlight.tensor_api.reductions import dims_of, finished
+from rushlight.tensor_api.reductions import dims_of
 
 __all__ = ["amax", "amin", "aminmax", "argmax", "argmin", "max", "min"]
 
@@ -150,12 +151,12 @@ def _max_or_min(
             f"{len(args)} arguments and {sorted(kwargs)}."
         )
     if with_other:
-        return finished(binary.bind(input, names["other"]), out)
+        return stored(binary.bind(input, names["other"]), out)
     if by_dim:
         return with_index(name, along, input, names["dim"], names.get("keepdim", False), out)
     if not input._array.size:
         refuse_empty(name, input, None, RuntimeError)
-    return finished(full.bind(input), out)
+    return stored(full.bind(input), out)
 
 
 @method

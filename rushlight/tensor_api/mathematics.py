@@ -1,54 +1,45 @@
-"""Functions of one or two numbers, element by element."""
+"""Functions of one or two numbers, element by element. Bounds and choices are in `bounds`."""
 
 from __future__ import annotations
 
 import builtins
-import functools
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, no_tensor, wrap
-from rushlight.dtypes import NUMBERS
-from rushlight.errors import DTypeError, NotSupportedError
+from rushlight.errors import DTypeError
 from rushlight.ops import math as M
 from rushlight.ops import rounding as R
 from rushlight.ops import select as S
 from rushlight.ops import special as Sp
 from rushlight.ops import trigonometry as T
-from rushlight.ops import weighted as W
-from rushlight.ops.activation import Threshold
 from rushlight.tensor_api import pointwise
 from rushlight.tensor_api._common import (
     as_int,
     expect_tensor,
     method,
     methods,
-    numbers_first,
-    scalar,
-    store_out,
+    stored,
     stored_exactly,
     unrecorded,
-    warn_once,
 )
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.pointwise import binary, or_not, pow, unary
 
 __all__ = [
-    "abs", "absolute", "acos", "acosh", "addcdiv", "addcmul", "angle", "arccos", "arccosh",
-    "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2",
-    "atanh", "ceil", "clamp", "clamp_max", "clamp_min", "clip", "conj", "conj_physical",
-    "copysign", "cos", "cosh", "deg2rad", "digamma", "erf", "erfc", "erfinv", "exp", "exp2",
-    "expm1", "fix", "float_power", "floor", "floor_divide", "fmod", "frac", "frexp", "gcd",
-    "heaviside", "hypot", "i0", "igamma", "igammac", "lcm", "ldexp", "lerp", "lgamma", "log",
-    "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logit", "mvlgamma", "nan_to_num",
+    "abs", "absolute", "acos", "acosh", "angle", "arccos", "arccosh", "arcsin", "arcsinh",
+    "arctan", "arctan2", "arctanh", "asin", "asinh", "atan", "atan2", "atanh", "ceil", "conj",
+    "conj_physical", "copysign", "cos", "cosh", "deg2rad", "digamma", "erf", "erfc", "erfinv",
+    "exp", "exp2", "expm1", "fix", "float_power", "floor", "floor_divide", "fmod", "frac",
+    "frexp", "gcd", "heaviside", "hypot", "i0", "igamma", "igammac", "lcm", "ldexp", "lgamma",
+    "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logit", "mvlgamma",
     "nextafter", "polygamma", "positive", "rad2deg", "reciprocal", "remainder", "resolve_conj",
     "resolve_neg", "round", "rsqrt", "sgn", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt",
-    "square", "tan", "tanh", "threshold", "threshold_", "trunc", "where", "xlogy",
+    "square", "tan", "tanh", "trunc", "xlogy",
 ]  # fmt: skip
 
 exp, exp2, expm1 = unary("exp", M.Exp), unary("exp2", M.Exp2), unary("expm1", M.Expm1)
@@ -161,11 +152,6 @@ methods(
 )  # fmt: skip
 
 
-def finished(result: Tensor, out: Tensor | None) -> Tensor:
-    """``result``, stored into ``out`` when that is given."""
-    return result if out is None else store_out(out, result)
-
-
 def in_place(function: Any) -> Any:
     """The method with ``_`` of a function made of several ops: compute from a copy, then write."""
 
@@ -252,189 +238,7 @@ def _abs_(input: Tensor) -> Tensor:
     return S.Abs.update(input)  # type: ignore[no-any-return]
 
 
-BOUNDS = frozenset((float, int, type(None)))
-
-
-@method
-def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
-    """``input`` limited to [min, max]; where min > max the result is max.
-
-    Args:
-        min: lower bound, a number or a tensor; None for no bound.
-        max: upper bound, likewise. Not both None.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.clamp(torch.tensor([-2.0, 0.5, 3.0]), -1, 1)
-        tensor([-1.0000,  0.5000,  1.0000])
-    """
-    if min.__class__ in BOUNDS and max.__class__ in BOUNDS and not (min is None and max is None):
-        result = S.Clamp.bind(expect_tensor(input, "clamp"), min=min, max=max)
-        return result if out is None else store_out(out, result, exact=True)
-    op, args, kwargs = _clamping(input, min, max)
-    return finished(op.bind(input, *args, **kwargs), out)
-
-
-def _clamping(input: Tensor, min: Any, max: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    """The op that clamps with these bounds, and its arguments."""
-    expect_tensor(input, "clamp")
-    min, max = plain(min), plain(max)
-    if min is None and max is None:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    if not isinstance(min, Tensor) and not isinstance(max, Tensor):
-        return S.Clamp, (), {"min": min, "max": max}
-    if max is None:
-        return S.ClampMin, (min,), {}
-    if min is None:
-        return S.ClampMax, (max,), {}
-    return S.ClampBoth, (_as_bound(min), _as_bound(max)), {}
-
-
-def plain(bound: Any) -> Any:
-    """A bound, with a NumPy number as Python's."""
-    if bound is None or bound.__class__ in NUMBERS or isinstance(bound, Tensor):
-        return bound
-    if isinstance(bound, np.generic):
-        bound = bound.item()
-    if isinstance(bound, complex):
-        raise NotSupportedError(
-            f"clamp is not supported for complex types, but a bound is {bound}; complex numbers "
-            "have no order."
-        )
-    if not isinstance(bound, (int, float)):
-        raise TypeError(
-            f"clamp(): bounds must be numbers or tensors, not {type(bound).__name__}: {bound!r}"
-        )
-    return bound
-
-
-def _as_bound(bound: Any) -> Tensor:
-    return bound if isinstance(bound, Tensor) else wrap(np.asarray(bound, dtypes.of_number(bound)))
-
-
-@method
-def clamp_(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """In-place form of ``clamp``."""
-    if min.__class__ in BOUNDS and max.__class__ in BOUNDS and not (min is None and max is None):
-        return S.Clamp.update(input, min=min, max=max)
-    op, args, kwargs = _clamping(input, min, max)
-    return op.update(input, *args, **kwargs)  # type: ignore[no-any-return]
-
-
-@method
-def clamp_min(input: Tensor, min: Any, *, out: Tensor | None = None) -> Tensor:
-    """``input`` limited to at least ``min``, a number or a tensor.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.clamp_min(torch.tensor([1, 5]), 3)
-        tensor([3, 5])
-    """
-    kind = isinstance(min, Tensor)
-    return finished(known_as(f"ClampMinBackward{kind:d}", clamp(input, min)), out)
-
-
-@method
-def clamp_max(input: Tensor, max: Any, *, out: Tensor | None = None) -> Tensor:
-    """``input`` limited to at most ``max``, a number or a tensor.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.clamp_max(torch.tensor([1, 5]), 3)
-        tensor([1, 3])
-    """
-    kind = isinstance(max, Tensor)
-    return finished(known_as(f"ClampMaxBackward{kind:d}", clamp(input, None, max)), out)
-
-
-clip = clamp
-methods(
-    abs_=_abs_, absolute_=_abs_, round_=_round_, clip=clamp, clip_=clamp_,
-    clamp_min_=lambda input, min: clamp_(input, min),
-    clamp_max_=lambda input, max: clamp_(input, None, max),
-)  # fmt: skip
-
-
-def where(
-    condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
-) -> Any:
-    """``input`` where ``condition`` holds, else ``other``.
-
-    With the condition alone: the indices of its nonzero elements, one tensor for each dim.
-
-    Args:
-        condition: bool tensor.
-        input, other: tensors or numbers; both or neither.
-
-    Shape:
-        broadcast of the three.
-
-    Example:
-        >>> import rushlight as torch
-        >>> x = torch.tensor([-1.0, 2.0])
-        >>> torch.where(x > 0, x, 0.0)
-        tensor([0., 2.])
-    """
-    expect_tensor(condition, "where", "condition")
-    if input is None and other is None:
-        return condition.nonzero(as_tuple=True)
-    if condition._array.dtype == np.uint8:
-        warn_once("where received a uint8 condition tensor, which is deprecated; pass a bool one.")
-    if input is None or other is None:
-        raise TypeError("where(): input and other must be given both, or neither")
-    return stored_exactly(S.Where.bind(condition, input, other), out)
-
-
-@method
-def nan_to_num(
-    input: Tensor,
-    nan: float | None = None,
-    posinf: float | None = None,
-    neginf: float | None = None,
-    *,
-    out: Tensor | None = None,
-) -> Tensor:
-    """NaN replaced by ``nan`` (0), infinities by the numbers given, or by the largest and smallest
-    finite ones of the dtype.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.nan_to_num(torch.tensor([torch.nan, torch.inf, 1.0]), posinf=9.0)
-        tensor([0., 9., 1.])
-    """
-    return stored_exactly(
-        S.NanToNum.bind(
-            expect_tensor(input, "nan_to_num"), **_replacements(input, nan, posinf, neginf)
-        ),
-        out,
-    )
-
-
-@functools.cache
-def largest(d: Any) -> float:
-    """The largest finite number of a floating-point dtype; 0 for other dtypes."""
-    d = dtypes.REAL_OF.get(d, d)
-    return float(ml_dtypes.finfo(d).max) if d in dtypes.FLOATING_TYPES else 0.0
-
-
-def _replacements(x: Tensor, nan: Any, posinf: Any, neginf: Any) -> dict[str, float]:
-    top = largest(x._array.dtype)
-    return {
-        "nan": 0.0 if nan is None else nan,
-        "posinf": top if posinf is None else posinf,
-        "neginf": -top if neginf is None else neginf,
-    }
-
-
-@method
-def nan_to_num_(
-    input: Tensor,
-    nan: float | None = None,
-    posinf: float | None = None,
-    neginf: float | None = None,
-) -> Tensor:
-    """In-place form of ``nan_to_num``."""
-    return S.NanToNum.update(input, **_replacements(input, nan, posinf, neginf))
+methods(abs_=_abs_, absolute_=_abs_, round_=_round_)
 
 
 @method
@@ -447,103 +251,14 @@ def logit(input: Tensor, eps: float | None = None, *, out: Tensor | None = None)
         >>> torch.logit(torch.tensor([0.5, 0.75]))
         tensor([0.0000, 1.0986])
     """
-    return finished(M.Logit.bind(expect_tensor(input, "logit"), eps=eps), out)
+    return stored(M.Logit.bind(expect_tensor(input, "logit"), eps=eps), out)
 
 
 def _logit_(input: Tensor, eps: float | None = None) -> Tensor:
     return M.Logit.update(input, eps=eps)  # type: ignore[no-any-return]
 
 
-@method
-def lerp(input: Tensor, end: Tensor, weight: Any, *, out: Tensor | None = None) -> Tensor:
-    """``input + weight * (end - input)``; weight a number or a tensor.
-
-    Example:
-        >>> import rushlight as torch
-        >>> torch.lerp(torch.zeros(2), torch.ones(2), 0.25)
-        tensor([0.2500, 0.2500])
-    """
-    _check_lerp(input, end, weight)
-    result = W.Lerp.bind(input, end, weight)
-    if isinstance(weight, Tensor):
-        return stored_exactly(known_as("LerpBackward1", result), out)
-    return finished(result, out)
-
-
-def _check_lerp(input: Tensor, end: Tensor, weight: Any) -> None:
-    for name, t in (("end", end), ("weight", weight)):
-        if (
-            isinstance(t, Tensor)
-            and t._array.dtype != input._array.dtype
-            and (t._array.ndim or name == "end")
-        ):
-            raise DTypeError(
-                f"expected dtype {input._array.dtype} for `{name}` but got dtype {t._array.dtype}; "
-                "convert one of them."
-            )
-    if input._array.dtype not in dtypes.DIFFERENTIABLE:
-        raise NotSupportedError(
-            f"lerp: not implemented for {dtypes.of[input._array.dtype].name}; convert with"
-            " .float()."
-        )
-
-
-def _lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
-    _check_lerp(self, end, weight)
-    return W.Lerp.update(self, end, weight)  # type: ignore[no-any-return]
-
-
-@method
-@numbers_first("value")
-def addcmul(
-    input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None
-) -> Tensor:
-    """``input + value * tensor1 * tensor2``, broadcast.
-
-    Example:
-        >>> import rushlight as torch
-        >>> a, b = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0])
-        >>> torch.addcmul(torch.ones(2), a, b, value=10)
-        tensor([21., 81.])
-    """
-    value = scalar(value, "value")
-    return finished(W.Addcmul.bind(input, tensor1, tensor2, value=value), out)
-
-
-@method
-@numbers_first("value")
-def addcdiv(
-    input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1, out: Tensor | None = None
-) -> Tensor:
-    """``input + value * tensor1 / tensor2``, broadcast; not for integers.
-
-    Example:
-        >>> import rushlight as torch
-        >>> a, b = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 4.0])
-        >>> torch.addcdiv(torch.ones(2), a, b, value=10)
-        tensor([6., 6.])
-    """
-    value = scalar(value, "value")
-    return finished(W.Addcdiv.bind(input, tensor1, tensor2, value=value), out)
-
-
-methods(logit_=_logit_, lerp_=_lerp_)
-
-
-@method
-@numbers_first("value")
-def addcmul_(self: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
-    """In-place form of ``addcmul``."""
-    value = scalar(value, "value")
-    return W.Addcmul.update(self, tensor1, tensor2, value=value)  # type: ignore[no-any-return]
-
-
-@method
-@numbers_first("value")
-def addcdiv_(self: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
-    """In-place form of ``addcdiv``."""
-    value = scalar(value, "value")
-    return W.Addcdiv.update(self, tensor1, tensor2, value=value)  # type: ignore[no-any-return]
+methods(logit_=_logit_)
 
 
 @method
@@ -560,12 +275,12 @@ def ldexp(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     if arrays is not None and k.__class__ is np.ndarray and k.dtype in (dtypes.int64, dtypes.int32):
         if k.shape == arrays[0].shape:
             power = np.ldexp(dtypes.default.float.type(1), k)
-            return finished(wrap(arrays[0] * power), out)
+            return stored(wrap(arrays[0] * power), out)
     d = input._array.dtype
     if k is None or d not in dtypes.FLOATING_TYPES or k.dtype.kind not in "iub":
-        return finished(input * pow(2.0, other), out)
+        return stored(input * pow(2.0, other), out)
     power = pow(2.0, cast(other, np.float64 if d == np.float64 else np.float32))
-    return finished(cast(input * power, d), out)
+    return stored(cast(input * power, d), out)
 
 
 @method
@@ -594,7 +309,7 @@ def float_power(input: Any, exponent: Any, *, out: Tensor | None = None) -> Tens
             f"float_power: the operation's result requires dtype {result._array.dtype}, but out "
             f"has {out._array.dtype}."
         )
-    return finished(result, out)
+    return stored(result, out)
 
 
 def _doubled(x: Any) -> Any:
@@ -641,7 +356,7 @@ def polygamma(n: int, input: Tensor, *, out: Tensor | None = None) -> Tensor:
     n = as_int(n, "n")
     if n < 0:
         raise RuntimeError(f"polygamma(n, x) does not support negative n, but n is {n}.")
-    return finished(Sp.Polygamma.bind(input, n=n), out)
+    return stored(Sp.Polygamma.bind(input, n=n), out)
 
 
 @method
@@ -656,36 +371,13 @@ def mvlgamma(input: Tensor, p: int, *, out: Tensor | None = None) -> Tensor:
     for i in builtins.range(1, p):
         total = total + lgamma(input - i / 2)
     result = total + p * (p - 1) / 4 * float(np.log(np.pi))
-    return finished(known_as("MvlgammaBackward0", result), out)
+    return stored(known_as("MvlgammaBackward0", result), out)
 
 
 in_place(mvlgamma)
 
 
-def threshold(
-    input: Tensor,
-    threshold: float,
-    value: float,
-    inplace: bool = False,
-    *,
-    out: Tensor | None = None,
-) -> Tensor:
-    """``input`` where it is above ``threshold``, else ``value``."""
-    if inplace:
-        return threshold_(input, threshold, value)
-    threshold, value = scalar(threshold, "threshold"), scalar(value, "value")
-    result = Threshold.bind(input, **Threshold.numbers(input, threshold, value))
-    return finished(result, out)
-
-
-def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
-    """In-place form of ``threshold``."""
-    threshold, value = scalar(threshold, "threshold"), scalar(value, "value")
-    return Threshold.update(input, **Threshold.numbers(input, threshold, value))  # type: ignore[no-any-return]
-
-
 methods(
-    where=lambda self, condition, other: where(condition, self, other),
     polygamma=lambda self, n: polygamma(n, self),
     polygamma_=lambda self, n: Sp.Polygamma.update(self, n=n),
 )  # fmt: skip

@@ -20,6 +20,7 @@ from rushlight.tensor_api._common import (
     method,
     own,
     refuse_overlap,
+    stored,
     stored_exactly,
     unrecorded,
     wrap_dim,
@@ -28,7 +29,6 @@ from rushlight.tensor_api.casting import in_float32
 from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.extrema import with_index
 from rushlight.tensor_api.named import named
-from rushlight.tensor_api.reductions import finished
 
 __all__ = [
     "argsort", "bucketize", "isin", "kthvalue", "median", "mode", "msort", "nanmedian",
@@ -84,7 +84,7 @@ def argsort(
         >>> torch.argsort(torch.tensor([3.0, 1.0, 2.0]), descending=True)
         tensor([0, 2, 1])
     """
-    return finished(sort(input.detach(), dim, descending)[1], out)
+    return stored(sort(input.detach(), dim, descending)[1], out)
 
 
 @method
@@ -162,8 +162,8 @@ def _median(name: str, input: Tensor, dim: Any, keepdim: bool, out: Any, skip_na
     if not input._array.size:
         with np.errstate(invalid="ignore"):  # integers get what the processor makes of NaN
             nothing = np.asarray(np.nan).astype(input._array.dtype)
-        return finished(beside(input, nothing), out)
-    return finished(O.MedianAll.bind(input, skip_nan=skip_nan), out)
+        return stored(beside(input, nothing), out)
+    return stored(O.MedianAll.bind(input, skip_nan=skip_nan), out)
 
 
 @method

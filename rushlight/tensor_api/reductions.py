@@ -19,6 +19,7 @@ from rushlight.tensor_api._common import (
     numpy_dtype,
     refuse_keepdim,
     store_out,
+    stored,
     unrecorded,
     wrap_dim,
     wrap_dims,
@@ -38,11 +39,6 @@ def prepared(input: Tensor, dtype: Any, name: str) -> Tensor:
 def in_dtype(result: Tensor, dtype: Any) -> Tensor:
     """``result`` as ``dtype``: narrow integers are added up as int64, and only then converted."""
     return result if dtype is None else cast(result, numpy_dtype(dtype))
-
-
-def finished(result: Tensor, out: Tensor | None) -> Tensor:
-    """``result``, stored into ``out`` when that is given."""
-    return result if out is None else store_out(out, result)
 
 
 def dims_of(dim: Any, ndim: int) -> Any:
@@ -137,7 +133,7 @@ def nansum(
         refuse_keepdim("nansum", keepdim)
     input = prepared(input, dtype, "nansum")
     result = R.Nansum.bind(input, dim=dims_of(dim, input._array.ndim), keepdim=keepdim)
-    return finished(in_dtype(result, dtype), out)
+    return stored(in_dtype(result, dtype), out)
 
 
 @method
@@ -170,10 +166,10 @@ def nanmean(
         (x,), dims = arrays, dims_of(dim, input._array.ndim)
         total = np.asarray(R.Nansum.sums(x, dims, keepdim))
         if not np.isnan(total).any():
-            return finished(wrap(packed(total / number(R.count_of(x.shape, dims), x.dtype))), out)
+            return stored(wrap(packed(total / number(R.count_of(x.shape, dims), x.dtype))), out)
     x = input.detach()
     count = sum(x == x, dim, keepdim)
-    return finished(nansum(input, dim, keepdim) / count, out)
+    return stored(nansum(input, dim, keepdim) / count, out)
 
 
 @method
@@ -282,4 +278,4 @@ def logsumexp(
     x = expect_tensor(input, "logsumexp")._array
     if x.dtype not in dtypes.DIFFERENTIABLE:
         input = cast(input, dtypes.default.float)
-    return finished(S.Logsumexp.bind(input, dim=dims_of(dim, x.ndim), keepdim=keepdim), out)
+    return stored(S.Logsumexp.bind(input, dim=dims_of(dim, x.ndim), keepdim=keepdim), out)

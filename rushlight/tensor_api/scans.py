@@ -22,6 +22,7 @@ from rushlight.tensor_api._common import (
     expect_tensor,
     method,
     methods,
+    stored,
     stored_exactly,
     unrecorded,
     wrap_dim,
@@ -30,7 +31,7 @@ from rushlight.tensor_api.conversion import cast
 from rushlight.tensor_api.joining import cat
 from rushlight.tensor_api.named import named
 from rushlight.tensor_api.ordering import _like, rows
-from rushlight.tensor_api.reductions import finished, in_dtype, prepared, sum
+from rushlight.tensor_api.reductions import in_dtype, prepared, sum
 
 __all__ = [
     "cummax", "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "diff", "gradient",
@@ -45,7 +46,7 @@ def _scan(name: str, op: Any, input: Tensor, dim: Any, dtype: Any, out: Any) -> 
     if dtype is None and out is None and input._array.ndim:
         return op.bind(input, dim=d)  # type: ignore[no-any-return]
     result = _like(input, [op.bind(rows(input), dim=d)])[0]
-    store = stored_exactly if name == "logcumsumexp" or dtype is not None else finished
+    store = stored_exactly if name == "logcumsumexp" or dtype is not None else stored
     return store(in_dtype(result, dtype), out)
 
 
@@ -177,7 +178,7 @@ def diff(
         after = BasicIndex.bind(result, index=(*lead, slice(1, None), ...))
         before = BasicIndex.bind(result, index=(*lead, slice(0, -1), ...))
         result = after ^ before if result._array.dtype == np.bool_ else after - before
-    return finished(result, out)
+    return stored(result, out)
 
 
 def _trapezoids(y: Tensor, x: Any, dx: Any, dim: int) -> Tensor:

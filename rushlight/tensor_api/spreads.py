@@ -10,8 +10,8 @@ from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.ops import reduce as R
 from rushlight.ops import statistics as S
-from rushlight.tensor_api._common import expect_tensor, method, refuse_keepdim
-from rushlight.tensor_api.reductions import dims_of, finished
+from rushlight.tensor_api._common import expect_tensor, method, refuse_keepdim, stored
+from rushlight.tensor_api.reductions import dims_of
 
 __all__ = ["std", "std_mean", "var", "var_mean"]
 
@@ -45,7 +45,7 @@ def _spread(
             "reduction factor (input numel divided "
             "by output numel)."
         )
-    return finished(op.bind(input, dim=dims, keepdim=keepdim, correction=correction), out)
+    return stored(op.bind(input, dim=dims, keepdim=keepdim, correction=correction), out)
 
 
 @method

@@ -11,8 +11,8 @@ import warnings as _warnings
 from types import FunctionType as _FunctionType
 from typing import Any
 
-import rushlight.ops
 from rushlight import dtypes as _dtypes
+from rushlight import ops as ops
 from rushlight.absent import reason as _reason
 from rushlight.core import allocator as _allocator
 from rushlight.core import device_array as _device_array
@@ -105,8 +105,6 @@ from rushlight.tensor_api.own_names import renamed as _renamed
 from rushlight.torch_version import TorchVersion
 from rushlight.version import __version__ as _version
 
-del storage  # noqa: F821 - a module of tensor_api; the namespace is imported when asked for
-
 # inf and nan are results here, as in PyTorch; NumPy would warn. Nobody else's warnings are touched.
 _warnings.filterwarnings("ignore", ".* encountered in", RuntimeWarning, r"rushlight\b")
 
@@ -126,7 +124,7 @@ _device_array.provide(lambda: importlib.import_module("rushlight.compiler.device
 _overrides.switch.functions = lambda: importlib.import_module("rushlight.overrides").table()
 
 inf, nan, pi, e, newaxis = _math.inf, _math.nan, _math.pi, _math.e, None
-storage = importlib.import_module("rushlight.storage")  # tensor_api has a module of this name
+importlib.import_module("rushlight.storage")  # where classes of storages say that they are
 torch = importlib.import_module(__name__)  # programs write torch.torch, which is torch
 
 

@@ -17,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
 import rushlight
 
@@ -200,3 +201,13 @@ def test_maps_are_true(folder):
     files = {info.name for info in pkgutil.iter_modules([str(path)]) if info.name[0] != "_"}
     assert files - named == set()
     assert {name for name in named - files if not is_module(name)} == set()
+
+
+def test_the_package_shows_no_modules_of_its_parts():
+    """``dir(rushlight)`` has PyTorch's names, and files of this folder; ``random`` is the
+    namespace.
+    """
+    names = {name for name in dir(rushlight) if name[0] != "_" and not hasattr(torch, name)}
+    own = {"Any", "TorchVersion", "get_printoptions", "is_autocast_available"}
+    assert {name for name in names - own if not is_module(name)} == set()
+    assert rushlight.random.__name__ == "rushlight.random"

@@ -20,6 +20,8 @@ as it is imported; ``_common`` has what all share.
   ``aten``, ``casting`` (autocast), ``on_gpu``, ``rarities``
 """
 
+from types import ModuleType
+
 from rushlight.tensor_api.activations import *
 from rushlight.tensor_api.added_products import *
 from rushlight.tensor_api.axes import *
@@ -82,3 +84,10 @@ from rushlight.tensor_api.inplace_names import *
 
 numpy_names.attach()
 own_names.attach()
+
+# what the modules above have in their __all__, without the modules themselves
+__all__ = [
+    name
+    for name, value in globals().items()
+    if not name.startswith("_") and not isinstance(value, ModuleType) and value is not ModuleType
+]

@@ -27,6 +27,7 @@ from rushlight.tensor_api import layouts as S
 from rushlight.tensor_api._common import warn_once, wrap_dim, wrap_dims
 from rushlight.tensor_api.casting import in_lower_precision
 from rushlight.tensor_api.conversion import LEGACY
+from rushlight.tensor_api.sparse_tensors import Invariants, sparse_coo_tensor
 
 __all__ = [
     "addmm",
@@ -178,23 +179,23 @@ class check_sparse_tensor_invariants:
     @staticmethod
     def is_enabled() -> bool:
         """Whether constructors check."""
-        return S.Invariants.on
+        return Invariants.on
 
     @staticmethod
     def enable() -> None:
         """Check from now on."""
-        S.Invariants.on = True
+        Invariants.on = True
 
     @staticmethod
     def disable() -> None:
         """Check no longer."""
-        S.Invariants.on = False
+        Invariants.on = False
 
     def __enter__(self) -> None:
-        self.before, S.Invariants.on = S.Invariants.on, self.state
+        self.before, Invariants.on = Invariants.on, self.state
 
     def __exit__(self, *error: object) -> None:
-        S.Invariants.on = self.before
+        Invariants.on = self.before
 
     def __call__(self, function: Any) -> Any:
         def checked(*args: Any, **options: Any) -> Any:
@@ -232,9 +233,9 @@ def _legacy_type(title: str, d: Any) -> Any:
                     f"sparse.{title}Tensor: expected values of dtype {dtypes.of[d].name}, but got "
                     f"{values.dtype}; convert them, or use torch.sparse_coo_tensor."
                 )
-            return S.sparse_coo_tensor(args[0], values, *args[2:])
+            return sparse_coo_tensor(args[0], values, *args[2:])
         size = (0,) if not args else args[0] if len(args) == 1 and not _is_int(args[0]) else args
-        return S.sparse_coo_tensor(size, dtype=dtypes.of[d])
+        return sparse_coo_tensor(size, dtype=dtypes.of[d])
 
     doc = f"A sparse tensor of dtype {dtypes.of[d].name}, from (indices, values, size) or sizes."
     return _TypeMeta(f"{title}Tensor", (), {"__new__": make, "__doc__": doc, "_legacy_dtype": d})

@@ -4,7 +4,7 @@ Each module holds one family, lists its functions in ``__all__``, and attaches t
 as it is imported; ``_common`` has what all share.
 
 - tensors made: ``creation``, ``from_data``, ``legacy``, ``ranges``, ``random``, ``random_fill``,
-  ``random_samples``, ``windows``, ``layouts`` (sparse ones), ``dlpack``
+  ``random_samples``, ``windows``, ``sparse_tensors`` and ``layouts``, ``dlpack``
 - asked and shown: ``facts``, ``elements``, ``printing``, ``symbolic``
 - converted and copied: ``conversion``, ``copies``, ``written_copies``, ``resizing``, ``storage``,
   ``typed_storage``, ``sharing``, ``pickling``
@@ -65,6 +65,7 @@ from rushlight.tensor_api.segments import *
 from rushlight.tensor_api.selection import *
 from rushlight.tensor_api.shaping import *
 from rushlight.tensor_api.sharing import *
+from rushlight.tensor_api.sparse_tensors import *
 from rushlight.tensor_api.spectral import *
 from rushlight.tensor_api.spreads import *
 from rushlight.tensor_api.stacking import *

@@ -40,7 +40,7 @@ from rushlight.tensor_api._common import (
     store_out,
 )
 from rushlight.tensor_api.from_data import array_from, copied, traced_tensor
-from rushlight.tensor_api.layouts import check_on_cpu, no_entries
+from rushlight.tensor_api.sparse_tensors import check_on_cpu, no_entries
 
 __all__ = [
     "complex",

@@ -27,8 +27,8 @@ from rushlight.tensor_api._common import (
 )
 from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.from_data import array_from, from_numpy, traced_tensor
-from rushlight.tensor_api.layouts import sparse_coo_tensor
 from rushlight.tensor_api.resizing import set_
+from rushlight.tensor_api.sparse_tensors import sparse_coo_tensor
 
 __all__ = [
     "typename",

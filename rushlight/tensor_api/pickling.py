@@ -19,7 +19,8 @@ from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, instance, wrap
 from rushlight.dtypes import dtype
 from rushlight.errors import GraphError, warn_user
-from rushlight.tensor_api.layouts import TITLES, sparse_compressed_tensor, sparse_coo_tensor
+from rushlight.tensor_api.layouts import TITLES
+from rushlight.tensor_api.sparse_tensors import sparse_compressed_tensor, sparse_coo_tensor
 from rushlight.tensor_api.storage import UntypedStorage, offset_in, storage_of, tensor_on
 from rushlight.tensor_api.typed_storage import NAME_OF, TypedStorage
 

@@ -10,10 +10,12 @@ from rushlight.core import overrides
 from rushlight.core.generator import Generator as Generator
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor
-from rushlight.export import DeviceObjType as DeviceObjType
-from rushlight.export import Graph as Graph
-from rushlight.export import ScriptObject as ScriptObject
-from rushlight.export import Value as Value
+from rushlight.export import (
+    DeviceObjType as DeviceObjType,
+    Graph as Graph,
+    ScriptObject as ScriptObject,
+    Value as Value,
+)
 from rushlight.nn.modules._moving import parse_to
 from rushlight.tensor_api.random import default_generator as default_generator
 

@@ -11,92 +11,51 @@ import warnings as _warnings
 from types import FunctionType as _FunctionType
 from typing import Any
 
-from rushlight import dtypes as _dtypes
-from rushlight import ops as ops
+from rushlight import dtypes as _dtypes, ops as ops
 from rushlight.absent import reason as _reason
-from rushlight.core import allocator as _allocator
-from rushlight.core import device_array as _device_array
-from rushlight.core import native as _native
-from rushlight.core import overrides as _overrides
+from rushlight.core import (
+    allocator as _allocator,
+    device_array as _device_array,
+    native as _native,
+    overrides as _overrides,
+)
 from rushlight.core.size import Size as Size
 from rushlight.core.state import (
     enable_grad as enable_grad,
-)
-from rushlight.core.state import (
     inference_mode as inference_mode,
-)
-from rushlight.core.state import (
     is_grad_enabled as is_grad_enabled,
-)
-from rushlight.core.state import (
     is_inference_mode_enabled as is_inference_mode_enabled,
-)
-from rushlight.core.state import (
     no_grad as no_grad,
-)
-from rushlight.core.state import (
     set_grad_enabled as set_grad_enabled,
+    state as _state,
 )
-from rushlight.core.state import state as _state
 from rushlight.core.tensor import Tensor as Tensor
 from rushlight.devices import device as device
 from rushlight.dtypes import (
     dtype as dtype,
-)
-from rushlight.dtypes import (
     finfo as finfo,
-)
-from rushlight.dtypes import (
     get_default_dtype as get_default_dtype,
-)
-from rushlight.dtypes import (
     iinfo as iinfo,
-)
-from rushlight.dtypes import (
     set_default_dtype as set_default_dtype,
 )
-from rushlight.errors import AcceleratorError as AcceleratorError
-from rushlight.errors import OutOfMemoryError as OutOfMemoryError
+from rushlight.errors import (
+    AcceleratorError as AcceleratorError,
+    OutOfMemoryError as OutOfMemoryError,
+)
 from rushlight.formats import (
     channels_last as channels_last,
-)
-from rushlight.formats import (
     channels_last_3d as channels_last_3d,
-)
-from rushlight.formats import (
     contiguous_format as contiguous_format,
-)
-from rushlight.formats import (
     contiguous_format as legacy_contiguous_format,
-)
-from rushlight.formats import (
     jagged as jagged,
-)
-from rushlight.formats import (
     layout as layout,
-)
-from rushlight.formats import (
     memory_format as memory_format,
-)
-from rushlight.formats import (
     preserve_format as preserve_format,
-)
-from rushlight.formats import (
     sparse_bsc as sparse_bsc,
-)
-from rushlight.formats import (
     sparse_bsr as sparse_bsr,
-)
-from rushlight.formats import (
     sparse_coo as sparse_coo,
-)
-from rushlight.formats import (
     sparse_csc as sparse_csc,
-)
-from rushlight.formats import (
     sparse_csr as sparse_csr,
-)
-from rushlight.formats import (
     strided as strided,
 )
 from rushlight.ops import operators as _operators

@@ -5,25 +5,28 @@ Python runs, so they have no effect; see `jit`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-from typing import Final as Final
+from typing import Any, Final as Final
 
-from rushlight.jit import _overload as _overload
-from rushlight.jit import _overload_method as _overload_method
-from rushlight.jit import export as export
-from rushlight.jit import ignore as ignore
-from rushlight.jit import is_scripting as is_scripting
-from rushlight.jit import unused as unused
-from rushlight.jit.annotations import BroadcastingList1 as BroadcastingList1
-from rushlight.jit.annotations import BroadcastingList2 as BroadcastingList2
-from rushlight.jit.annotations import BroadcastingList3 as BroadcastingList3
-from rushlight.jit.annotations import BroadcastingList4 as BroadcastingList4
-from rushlight.jit.annotations import BroadcastingList5 as BroadcastingList5
-from rushlight.jit.annotations import BroadcastingList6 as BroadcastingList6
-from rushlight.jit.annotations import Dict as Dict
-from rushlight.jit.annotations import List as List
-from rushlight.jit.annotations import Optional as Optional
-from rushlight.jit.annotations import Tuple as Tuple
+from rushlight.jit import (
+    _overload as _overload,
+    _overload_method as _overload_method,
+    export as export,
+    ignore as ignore,
+    is_scripting as is_scripting,
+    unused as unused,
+)
+from rushlight.jit.annotations import (
+    BroadcastingList1 as BroadcastingList1,
+    BroadcastingList2 as BroadcastingList2,
+    BroadcastingList3 as BroadcastingList3,
+    BroadcastingList4 as BroadcastingList4,
+    BroadcastingList5 as BroadcastingList5,
+    BroadcastingList6 as BroadcastingList6,
+    Dict as Dict,
+    List as List,
+    Optional as Optional,
+    Tuple as Tuple,
+)
 
 
 def _copy_to_script_wrapper(fn: Callable[..., Any]) -> Callable[..., Any]:

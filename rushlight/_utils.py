@@ -10,18 +10,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from rushlight import devices, gpu
-from rushlight import tensor_api as T
+from rushlight import devices, gpu, tensor_api as T
 from rushlight.core.tensor import Tensor
-from rushlight.nn.parameter import _rebuild_parameter as _rebuild_parameter
-from rushlight.nn.parameter import _rebuild_parameter_with_state as _rebuild_parameter_with_state
+from rushlight.nn.parameter import (
+    _rebuild_parameter as _rebuild_parameter,
+    _rebuild_parameter_with_state as _rebuild_parameter_with_state,
+)
 from rushlight.tensor_api.pickling import (
     _rebuild_meta_tensor_no_storage as _rebuild_meta_tensor_no_storage,
+    _rebuild_sparse_tensor as _rebuild_sparse_tensor,
+    _rebuild_tensor as _rebuild_tensor,
+    _rebuild_tensor_v2 as _rebuild_tensor_v2,
+    _rebuild_tensor_v3 as _rebuild_tensor_v3,
 )
-from rushlight.tensor_api.pickling import _rebuild_sparse_tensor as _rebuild_sparse_tensor
-from rushlight.tensor_api.pickling import _rebuild_tensor as _rebuild_tensor
-from rushlight.tensor_api.pickling import _rebuild_tensor_v2 as _rebuild_tensor_v2
-from rushlight.tensor_api.pickling import _rebuild_tensor_v3 as _rebuild_tensor_v3
 
 
 def _flatten_dense_tensors(tensors: Sequence[Tensor]) -> Tensor:

@@ -9,8 +9,7 @@ import functools
 import threading
 from typing import Any
 
-from rushlight import dtypes
-from rushlight import gpu as gpus
+from rushlight import dtypes, gpu as gpus
 from rushlight.errors import AcceleratorError, DeviceError
 
 KNOWN = (

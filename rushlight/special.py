@@ -7,62 +7,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.ops import polynomials as P
-from rushlight.ops import special as S
-from rushlight.tensor_api.activations import log_softmax as log_softmax
-from rushlight.tensor_api.activations import softmax as softmax
+from rushlight.ops import polynomials as P, special as S
+from rushlight.tensor_api.activations import log_softmax as log_softmax, softmax as softmax
 from rushlight.tensor_api.mathematics import (
     digamma as digamma,
-)
-from rushlight.tensor_api.mathematics import (
     erf as erf,
-)
-from rushlight.tensor_api.mathematics import (
     erfc as erfc,
-)
-from rushlight.tensor_api.mathematics import (
     erfinv as erfinv,
-)
-from rushlight.tensor_api.mathematics import (
     exp2 as exp2,
-)
-from rushlight.tensor_api.mathematics import (
     expm1 as expm1,
-)
-from rushlight.tensor_api.mathematics import (
     i0 as i0,
-)
-from rushlight.tensor_api.mathematics import (
     igamma as gammainc,
-)
-from rushlight.tensor_api.mathematics import (
     igammac as gammaincc,
-)
-from rushlight.tensor_api.mathematics import (
     lgamma as gammaln,
-)
-from rushlight.tensor_api.mathematics import (
     log1p as log1p,
-)
-from rushlight.tensor_api.mathematics import (
     logit as logit,
-)
-from rushlight.tensor_api.mathematics import (
     mvlgamma as multigammaln,
-)
-from rushlight.tensor_api.mathematics import (
     polygamma as polygamma,
-)
-from rushlight.tensor_api.mathematics import (
     round as round,
-)
-from rushlight.tensor_api.mathematics import (
     sigmoid as expit,
-)
-from rushlight.tensor_api.mathematics import (
     sinc as sinc,
-)
-from rushlight.tensor_api.mathematics import (
     xlogy as xlogy,
 )
 from rushlight.tensor_api.numpy_names import explaining as _explaining

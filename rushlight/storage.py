@@ -4,8 +4,7 @@ import io
 
 from rushlight.serialization import load
 from rushlight.tensor_api.storage import UntypedStorage as UntypedStorage
-from rushlight.tensor_api.typed_storage import Storage as Storage
-from rushlight.tensor_api.typed_storage import TypedStorage as TypedStorage
+from rushlight.tensor_api.typed_storage import Storage as Storage, TypedStorage as TypedStorage
 
 _LegacyStorage = TypedStorage
 

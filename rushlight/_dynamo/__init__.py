@@ -7,17 +7,18 @@ other settings have no effect.
 from collections.abc import Callable
 from typing import Any
 
-from rushlight._dynamo import config as config
-from rushlight._dynamo import eval_frame as eval_frame
+from rushlight._dynamo import config as config, eval_frame as eval_frame
 from rushlight._dynamo.eval_frame import OptimizedModule as OptimizedModule
-from rushlight.compiler import allow_in_graph as allow_in_graph
-from rushlight.compiler import assume_constant_result as assume_constant_result
-from rushlight.compiler import compile as _compile
-from rushlight.compiler import disable as disable
-from rushlight.compiler import explain as _explain
-from rushlight.compiler import is_compiling as is_compiling
-from rushlight.compiler import list_backends as list_backends
-from rushlight.compiler import reset as reset
+from rushlight.compiler import (
+    allow_in_graph as allow_in_graph,
+    assume_constant_result as assume_constant_result,
+    compile as _compile,
+    disable as disable,
+    explain as _explain,
+    is_compiling as is_compiling,
+    list_backends as list_backends,
+    reset as reset,
+)
 
 __all__ = [
     "allow_in_graph", "assume_constant_result", "config", "disable", "disallow_in_graph", "explain",

@@ -15,8 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler import list_backends
-from rushlight.compiler import reset as reset
+from rushlight.compiler import list_backends, reset as reset
 from rushlight.testing import assert_close
 
 __all__ = [

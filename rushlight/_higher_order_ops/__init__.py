@@ -3,5 +3,4 @@
 A compiled function that asks for the value of a condition runs eagerly.
 """
 
-from rushlight._higher_order_ops.control_flow import cond as cond
-from rushlight._higher_order_ops.control_flow import while_loop as while_loop
+from rushlight._higher_order_ops.control_flow import cond as cond, while_loop as while_loop

@@ -2,7 +2,9 @@
 one.
 """
 
-from rushlight._subclasses.fake_tensor import FakeTensor as FakeTensor
-from rushlight._subclasses.fake_tensor import FakeTensorMode as FakeTensorMode
+from rushlight._subclasses.fake_tensor import (
+    FakeTensor as FakeTensor,
+    FakeTensorMode as FakeTensorMode,
+)
 
 __all__ = ["FakeTensor", "FakeTensorMode"]

@@ -1,8 +1,10 @@
 """`Function` under the name of its module in torch."""
 
-from rushlight.core.function import Function as Function
-from rushlight.core.function import FunctionCtx as FunctionCtx
-from rushlight.core.function import once_differentiable as once_differentiable
+from rushlight.core.function import (
+    Function as Function,
+    FunctionCtx as FunctionCtx,
+    once_differentiable as once_differentiable,
+)
 
 __all__ = ["Function", "FunctionCtx", "InplaceFunction", "once_differentiable"]
 

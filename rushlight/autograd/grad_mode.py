@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from rushlight.core.state import Mode as Mode
-from rushlight.core.state import enable_grad as enable_grad
-from rushlight.core.state import inference_mode as inference_mode
-from rushlight.core.state import no_grad as no_grad
-from rushlight.core.state import set_grad_enabled as set_grad_enabled
+from rushlight.core.state import (
+    Mode as Mode,
+    enable_grad as enable_grad,
+    inference_mode as inference_mode,
+    no_grad as no_grad,
+    set_grad_enabled as set_grad_enabled,
+)
 
 __all__ = [
     "enable_grad", "inference_mode", "no_grad", "set_grad_enabled", "set_multithreading_enabled",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rushlight.core.node import GradientEdge as GradientEdge
-from rushlight.core.node import Node as Node
-from rushlight.core.node import RemovableHandle, describe_edge
+from rushlight.core.node import (
+    GradientEdge as GradientEdge,
+    Node as Node,
+    RemovableHandle,
+    describe_edge,
+)
 from rushlight.core.state import Mode, modes, state
 from rushlight.core.tensor import Tensor, bump, edge
 

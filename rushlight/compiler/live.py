@@ -23,8 +23,7 @@ from rushlight.core import engine
 from rushlight.core.autograd import users_calls
 from rushlight.core.device_array import driver_of
 from rushlight.core.function import refusing
-from rushlight.core.node import Node as Recorded
-from rushlight.core.node import new_node, output_of
+from rushlight.core.node import Node as Recorded, new_node, output_of
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, edge, wrap
 from rushlight.errors import GraphError

@@ -10,40 +10,45 @@ from typing import Any
 
 from rushlight import devices, dtypes, gpu
 from rushlight.core.tensor import Tensor, wrap
-from rushlight.cuda.memory import empty_cache as empty_cache
-from rushlight.cuda.memory import ipc_collect as ipc_collect
-from rushlight.cuda.memory import max_memory_allocated as max_memory_allocated
-from rushlight.cuda.memory import max_memory_cached as max_memory_cached
-from rushlight.cuda.memory import max_memory_reserved as max_memory_reserved
-from rushlight.cuda.memory import mem_get_info as mem_get_info
-from rushlight.cuda.memory import memory_allocated as memory_allocated
-from rushlight.cuda.memory import memory_cached as memory_cached
-from rushlight.cuda.memory import memory_reserved as memory_reserved
-from rushlight.cuda.memory import memory_stats as memory_stats
-from rushlight.cuda.memory import memory_summary as memory_summary
-from rushlight.cuda.memory import reset_max_memory_allocated as reset_max_memory_allocated
-from rushlight.cuda.memory import reset_max_memory_cached as reset_max_memory_cached
-from rushlight.cuda.memory import reset_peak_memory_stats as reset_peak_memory_stats
-from rushlight.cuda.random import get_rng_state as get_rng_state
-from rushlight.cuda.random import get_rng_state_all as get_rng_state_all
-from rushlight.cuda.random import initial_seed as initial_seed
-from rushlight.cuda.random import manual_seed as manual_seed
-from rushlight.cuda.random import manual_seed_all as manual_seed_all
-from rushlight.cuda.random import seed as seed
-from rushlight.cuda.random import seed_all as seed_all
-from rushlight.cuda.random import set_rng_state as set_rng_state
-from rushlight.cuda.random import set_rng_state_all as set_rng_state_all
-from rushlight.cuda.streams import Event as Event
-from rushlight.cuda.streams import ExternalStream as ExternalStream
-from rushlight.cuda.streams import Stream as Stream
-from rushlight.cuda.streams import StreamContext as StreamContext
-from rushlight.cuda.streams import current_stream as current_stream
-from rushlight.cuda.streams import default_stream as default_stream
-from rushlight.cuda.streams import set_stream as set_stream
-from rushlight.cuda.streams import stream as stream
-from rushlight.cuda.streams import synchronize as synchronize
-from rushlight.errors import NotSupportedError
-from rushlight.errors import OutOfMemoryError as OutOfMemoryError
+from rushlight.cuda.memory import (
+    empty_cache as empty_cache,
+    ipc_collect as ipc_collect,
+    max_memory_allocated as max_memory_allocated,
+    max_memory_cached as max_memory_cached,
+    max_memory_reserved as max_memory_reserved,
+    mem_get_info as mem_get_info,
+    memory_allocated as memory_allocated,
+    memory_cached as memory_cached,
+    memory_reserved as memory_reserved,
+    memory_stats as memory_stats,
+    memory_summary as memory_summary,
+    reset_max_memory_allocated as reset_max_memory_allocated,
+    reset_max_memory_cached as reset_max_memory_cached,
+    reset_peak_memory_stats as reset_peak_memory_stats,
+)
+from rushlight.cuda.random import (
+    get_rng_state as get_rng_state,
+    get_rng_state_all as get_rng_state_all,
+    initial_seed as initial_seed,
+    manual_seed as manual_seed,
+    manual_seed_all as manual_seed_all,
+    seed as seed,
+    seed_all as seed_all,
+    set_rng_state as set_rng_state,
+    set_rng_state_all as set_rng_state_all,
+)
+from rushlight.cuda.streams import (
+    Event as Event,
+    ExternalStream as ExternalStream,
+    Stream as Stream,
+    StreamContext as StreamContext,
+    current_stream as current_stream,
+    default_stream as default_stream,
+    set_stream as set_stream,
+    stream as stream,
+    synchronize as synchronize,
+)
+from rushlight.errors import NotSupportedError, OutOfMemoryError as OutOfMemoryError
 from rushlight.tensor_api.conversion import LEGACY
 from rushlight.tensor_api.legacy import construct
 

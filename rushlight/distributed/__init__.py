@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.distributed import _tensor as _tensor
-from rushlight.distributed import device_mesh as device_mesh
-from rushlight.distributed import fsdp as fsdp
-from rushlight.distributed import rpc as rpc
-from rushlight.distributed.device_mesh import DeviceMesh as DeviceMesh
-from rushlight.distributed.device_mesh import init_device_mesh as init_device_mesh
+from rushlight.distributed import (
+    _tensor as _tensor,
+    device_mesh as device_mesh,
+    fsdp as fsdp,
+    rpc as rpc,
+)
+from rushlight.distributed.device_mesh import (
+    DeviceMesh as DeviceMesh,
+    init_device_mesh as init_device_mesh,
+)
 from rushlight.errors import NotSupportedError
 
 _COMMUNICATION = [

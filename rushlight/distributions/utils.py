@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.state import GradMode
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import finfo

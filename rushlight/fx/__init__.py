@@ -9,16 +9,11 @@ order of flow: ``node``, ``graph`` (with ``code``, which prints), ``graph_module
 from rushlight.fx import _symbolic_trace as _symbolic_trace
 from rushlight.fx.graph import Graph as Graph
 from rushlight.fx.graph_module import GraphModule as GraphModule
-from rushlight.fx.interpreter import Interpreter as Interpreter
-from rushlight.fx.interpreter import Transformer as Transformer
-from rushlight.fx.node import Node as Node
-from rushlight.fx.node import has_side_effect as has_side_effect
-from rushlight.fx.node import map_arg as map_arg
+from rushlight.fx.interpreter import Interpreter as Interpreter, Transformer as Transformer
+from rushlight.fx.node import Node as Node, has_side_effect as has_side_effect, map_arg as map_arg
 from rushlight.fx.proxy import Proxy as Proxy
 from rushlight.fx.subgraph_rewriter import replace_pattern as replace_pattern
-from rushlight.fx.tracer import Tracer as Tracer
-from rushlight.fx.tracer import symbolic_trace as symbolic_trace
-from rushlight.fx.tracer import wrap as wrap
+from rushlight.fx.tracer import Tracer as Tracer, symbolic_trace as symbolic_trace, wrap as wrap
 
 __all__ = [
     "symbolic_trace", "Tracer", "wrap", "Graph", "GraphModule", "Interpreter", "Transformer",

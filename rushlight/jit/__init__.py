@@ -18,8 +18,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from types import FunctionType, UnionType
-from typing import Any, Union, get_args, get_origin
-from typing import Final as Final
+from typing import Any, Final as Final, Union, get_args, get_origin
 
 from rushlight import serialization
 from rushlight.errors import NotSupportedError

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any as Any
-from typing import ClassVar, Union
-from typing import Dict as Dict  # noqa: UP035  programs import these old names from here
-from typing import List as List  # noqa: UP035
-from typing import Optional as Optional
-from typing import Tuple as Tuple  # noqa: UP035
+from typing import (  # noqa: UP035 - programs import the old names from here
+    Any as Any,
+    ClassVar,
+    Dict as Dict,
+    List as List,
+    Optional as Optional,
+    Tuple as Tuple,
+    Union,
+)
 
 
 class _BroadcastingList:

@@ -16,8 +16,7 @@ from rushlight.linalg.factors import svdvals
 from rushlight.linalg.solutions import inv_ex
 from rushlight.ops.linalg import LinAlgError as LinAlgError
 from rushlight.ops.matmul import same_dtype
-from rushlight.tensor_api import norms
-from rushlight.tensor_api import products as P
+from rushlight.tensor_api import norms, products as P
 from rushlight.tensor_api._common import stored, stored_exactly, unrecorded, wrap_dim, wrap_dims
 from rushlight.tensor_api.casting import in_float32, in_lower_precision
 from rushlight.tensor_api.numpy_names import with_axis

@@ -17,8 +17,7 @@ from rushlight.ops import linalg as L
 from rushlight.ops.ldl import LdlSolve
 from rushlight.ops.linalg import LinAlgError as LinAlgError
 from rushlight.ops.matmul import same_dtype
-from rushlight.tensor_api import matrices as M
-from rushlight.tensor_api import products as P
+from rushlight.tensor_api import matrices as M, products as P
 from rushlight.tensor_api._common import stored, stored_exactly, unrecorded
 from rushlight.tensor_api.bounds import where
 from rushlight.tensor_api.casting import in_float32

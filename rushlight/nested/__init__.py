@@ -7,8 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight import formats
-from rushlight import tensor_api as T
+from rushlight import formats, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.nested import functions as functions
 from rushlight.nested.tensor import HANDLERS, NestedTensor, Ragged, jagged, packed, plain

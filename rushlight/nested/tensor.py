@@ -15,8 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rushlight import formats
-from rushlight import tensor_api as T
+from rushlight import formats, tensor_api as T
 from rushlight.core.overrides import without_overrides
 from rushlight.core.size import Size
 from rushlight.core.tensor import Tensor

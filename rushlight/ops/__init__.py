@@ -21,9 +21,7 @@ from typing import Any
 
 from rushlight.core.native import kernels
 from rushlight.core.node import required
-from rushlight.ops import autocast as autocast
-from rushlight.ops import create
-from rushlight.ops import device as device
+from rushlight.ops import autocast as autocast, create, device as device
 from rushlight.ops.copy import Cast
 from rushlight.ops.operators import namespaces
 from rushlight.ops.reduce import sum_to

@@ -15,8 +15,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.device_array import driver_of
 from rushlight.core.elementwise import Elementwise
-from rushlight.core.native import LEAST as LEAST_COMPILED
-from rushlight.core.native import in_dtype, kernels, widened
+from rushlight.core.native import LEAST as LEAST_COMPILED, in_dtype, kernels, widened
 from rushlight.core.op import Op
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap

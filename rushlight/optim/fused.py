@@ -23,8 +23,7 @@ from rushlight.core.device_array import DeviceArray, driver_of
 from rushlight.core.generator import Watch
 from rushlight.core.native import kernels
 from rushlight.core.sparse import SparseArray
-from rushlight.core.state import modes
-from rushlight.core.state import state as run_state
+from rushlight.core.state import modes, state as run_state
 from rushlight.core.tensor import Tensor, written
 
 if TYPE_CHECKING:

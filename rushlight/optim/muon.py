@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.optim.checks import check_at_least, check_lr
 from rushlight.optim.optimizer import Optimizer, Params

@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.sparse import SparseArray
-from rushlight.core.state import enable_grad, modes
-from rushlight.core.state import state as run_state
+from rushlight.core.state import enable_grad, modes, state as run_state
 from rushlight.core.tensor import Tensor, bump, counted_once, kind_of, wrap
 from rushlight.dtypes import FLOATS
 from rushlight.errors import warn_user

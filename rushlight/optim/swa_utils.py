@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.nn import Module

@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rushlight.autograd.profiler.recorder import Recorder
-from rushlight.autograd.profiler.recorder import record_function as record_function
+from rushlight.autograd.profiler.recorder import Recorder, record_function as record_function
 from rushlight.autograd.profiler.tables import EventList
 from rushlight.errors import NotSupportedError
 

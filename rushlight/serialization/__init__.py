@@ -13,8 +13,6 @@ from rushlight.serialization.inspection import get_unsafe_globals_in_checkpoint
 from rushlight.serialization.loading import load
 from rushlight.serialization.locations import (
     MAP_LOCATION as MAP_LOCATION,
-)
-from rushlight.serialization.locations import (
     default_restore_location,
     location_tag,
     register_package,
@@ -34,8 +32,7 @@ from rushlight.serialization.safe import (
     get_safe_globals,
     safe_globals,
 )
-from rushlight.serialization.saving import DEFAULT_PROTOCOL as DEFAULT_PROTOCOL
-from rushlight.serialization.saving import save
+from rushlight.serialization.saving import DEFAULT_PROTOCOL as DEFAULT_PROTOCOL, save
 
 __all__ = [
     "LoadEndianness",

@@ -17,8 +17,7 @@ from rushlight.core.meta import without_memory
 from rushlight.core.state import GradMode, modes, state
 from rushlight.core.tensor import Tensor, bump, constant, explained, kind_of, needs_grad
 from rushlight.core.window import Window
-from rushlight.dtypes import NUMBERS
-from rushlight.dtypes import dtype as DType
+from rushlight.dtypes import NUMBERS, dtype as DType
 from rushlight.errors import DeviceError, DTypeError, GraphError, warn_user
 from rushlight.ops.copy import Copy
 from rushlight.ops.view import flat_memory, offset_of

@@ -7,8 +7,7 @@ from typing import Any
 from rushlight import dtypes
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
-from rushlight.ops import order as O
-from rushlight.ops import reduce as R
+from rushlight.ops import order as O, reduce as R
 from rushlight.ops.compare import Maximum, Minimum
 from rushlight.tensor_api._common import (
     expect_tensor,

@@ -11,11 +11,7 @@ from rushlight import dtypes
 from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import DTypeError
-from rushlight.ops import math as M
-from rushlight.ops import rounding as R
-from rushlight.ops import select as S
-from rushlight.ops import special as Sp
-from rushlight.ops import trigonometry as T
+from rushlight.ops import math as M, rounding as R, select as S, special as Sp, trigonometry as T
 from rushlight.tensor_api import pointwise
 from rushlight.tensor_api._common import (
     as_int,

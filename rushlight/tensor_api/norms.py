@@ -9,8 +9,7 @@ from rushlight import dtypes
 from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import DTypeError
-from rushlight.ops import reduce as R
-from rushlight.ops import statistics as S
+from rushlight.ops import reduce as R, statistics as S
 from rushlight.tensor_api._common import method, stored_exactly
 from rushlight.tensor_api.reductions import dims_of, prepared, sum
 

@@ -11,8 +11,7 @@ from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, constant_on, driver_of, host
 from rushlight.core.tensor import Tensor, fixed_number, no_tensor, value_needed, wrap
 from rushlight.errors import DTypeError, ShapeError
-from rushlight.ops import order as O
-from rushlight.ops import search as F
+from rushlight.ops import order as O, search as F
 from rushlight.tensor_api import on_gpu
 from rushlight.tensor_api._common import (
     as_int,

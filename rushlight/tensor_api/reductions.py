@@ -10,8 +10,7 @@ from rushlight import dtypes
 from rushlight.core.op import packed
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import DTypeError
-from rushlight.ops import reduce as R
-from rushlight.ops import statistics as S
+from rushlight.ops import reduce as R, statistics as S
 from rushlight.ops.sums import number
 from rushlight.tensor_api._common import (
     expect_tensor,

@@ -12,8 +12,7 @@ from rushlight.core.autograd import known_as
 from rushlight.core.device_array import constant_on
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError
-from rushlight.ops import order as O
-from rushlight.ops import scan as S
+from rushlight.ops import order as O, scan as S
 from rushlight.ops.select import Where
 from rushlight.ops.statistics import VectorNorm
 from rushlight.ops.sums import number

@@ -9,8 +9,7 @@ import numpy as np
 from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
-from rushlight.ops import combining, slices
-from rushlight.ops import scatter as S
+from rushlight.ops import combining, scatter as S, slices
 from rushlight.ops.weighted import number_for
 from rushlight.tensor_api._common import (
     as_number,

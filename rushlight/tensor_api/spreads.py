@@ -8,8 +8,7 @@ from rushlight import dtypes
 from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
-from rushlight.ops import reduce as R
-from rushlight.ops import statistics as S
+from rushlight.ops import reduce as R, statistics as S
 from rushlight.tensor_api._common import expect_tensor, method, refuse_keepdim, stored
 from rushlight.tensor_api.reductions import dims_of
 

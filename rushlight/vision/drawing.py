@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight import dtypes
-from rushlight import tensor_api as rl
+from rushlight import dtypes, tensor_api as rl
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rushlight import dtypes
-from rushlight import tensor_api as rl
+from rushlight import dtypes, tensor_api as rl
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
-from rushlight.vision.drawing import draw_bounding_boxes as draw_bounding_boxes
-from rushlight.vision.drawing import draw_keypoints as draw_keypoints
-from rushlight.vision.drawing import draw_segmentation_masks as draw_segmentation_masks
+from rushlight.vision.drawing import (
+    draw_bounding_boxes as draw_bounding_boxes,
+    draw_keypoints as draw_keypoints,
+    draw_segmentation_masks as draw_segmentation_masks,
+)
 from rushlight.vision.transforms.functional import to_pil_image
 
 UINT8 = dtypes.by_name["uint8"]

@@ -14,8 +14,7 @@ from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.windows import Windows
 from rushlight.core.native import without_kernels
 from rushlight.nn import functional as F
-from rushlight.ops import conv as C
-from rushlight.ops import pool as P
+from rushlight.ops import conv as C, pool as P
 
 pytest.importorskip("llvmlite")
 

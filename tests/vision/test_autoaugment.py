@@ -7,8 +7,7 @@ import pytest
 
 import rushlight as torch
 from rushlight.vision import transforms as T
-from rushlight.vision.transforms import functional as F
-from rushlight.vision.transforms import v2
+from rushlight.vision.transforms import functional as F, v2
 
 # torchvision 0.28: crc32 of twenty results for the image below, seeds 0 to 19
 RECORDED = {

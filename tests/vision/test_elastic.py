@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 import rushlight as torch
-from rushlight.vision import transforms as T
-from rushlight.vision import tv_tensors
+from rushlight.vision import transforms as T, tv_tensors
 from rushlight.vision.transforms import v2
 
 # torchvision 0.28, seed 0: every 13th row and 17th column of the second plane

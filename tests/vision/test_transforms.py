@@ -9,10 +9,8 @@ import torch
 from PIL import Image
 
 import rushlight as rl
-from rushlight.vision import images, transforms, utils
-from rushlight.vision import io as vision_io
-from rushlight.vision.transforms import functional as F
-from rushlight.vision.transforms import resample
+from rushlight.vision import images, io as vision_io, transforms, utils
+from rushlight.vision.transforms import functional as F, resample
 
 MODE = transforms.InterpolationMode
 PILLOW = int(PIL.__version__.split(".")[0])

@@ -6,10 +6,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.autograd.profiler.recorder import FunctionEvent as FunctionEvent
-from rushlight.autograd.profiler.recorder import Recorder, record_function
-from rushlight.autograd.profiler.tables import EventList as EventList
-from rushlight.autograd.profiler.tables import FunctionEventAvg as FunctionEventAvg
+from rushlight.autograd.profiler.recorder import (
+    FunctionEvent as FunctionEvent,
+    Recorder,
+    record_function,
+)
+from rushlight.autograd.profiler.tables import (
+    EventList as EventList,
+    FunctionEventAvg as FunctionEventAvg,
+)
 from rushlight.core.state import Mode
 
 __all__ = ["EventList", "FunctionEvent", "emit_itt", "emit_nvtx", "profile", "record_function"]

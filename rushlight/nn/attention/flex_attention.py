@@ -11,8 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.errors import NotSupportedError
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.tensor import Tensor, no_tensor
 from rushlight.errors import DTypeError, NotSupportedError, warn_user
 from rushlight.nn._reduction import legacy_get_string

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.autocast import lower_dtype
 from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, expect_tensors

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.device_array import constant_on
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, constant, expect_tensors, fixed_number

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.autograd import known_as
 from rushlight.core.device_array import constant_on
 from rushlight.core.native import LEAST

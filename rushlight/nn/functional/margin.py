@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core import sampling
 from rushlight.core.autograd import known_as
 from rushlight.core.native import kernels

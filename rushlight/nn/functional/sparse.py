@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, constant_on, host, unseen
 from rushlight.core.state import modes, no_grad

@@ -31,9 +31,11 @@ from rushlight.nn.modules._hooks import (
 )
 from rushlight.nn.modules._moving import Movable
 from rushlight.nn.modules._registry import KINDS, Registry, registry
-from rushlight.nn.modules._state import _EXTRA_STATE_KEY_SUFFIX as _EXTRA_STATE_KEY_SUFFIX
-from rushlight.nn.modules._state import Stateful
-from rushlight.nn.modules._state import _IncompatibleKeys as _IncompatibleKeys
+from rushlight.nn.modules._state import (
+    _EXTRA_STATE_KEY_SUFFIX as _EXTRA_STATE_KEY_SUFFIX,
+    Stateful,
+    _IncompatibleKeys as _IncompatibleKeys,
+)
 from rushlight.nn.modules._traverse import Traversable
 from rushlight.nn.parameter import Parameter, is_buffer
 

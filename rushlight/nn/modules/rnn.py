@@ -6,14 +6,12 @@ import math
 import numbers
 from typing import Any
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.autocast import lower_dtype
 from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, warn_user
-from rushlight.nn import functional as F
-from rushlight.nn import init
+from rushlight.nn import functional as F, init
 from rushlight.nn.modules import padded_rnn
 from rushlight.nn.modules.module import Module
 from rushlight.nn.modules.rnn_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase, State

@@ -7,8 +7,7 @@ from typing import Any
 from rushlight import tensor_api as T
 from rushlight.core.state import no_grad
 from rushlight.core.tensor import Tensor
-from rushlight.nn import functional as F
-from rushlight.nn import init
+from rushlight.nn import functional as F, init
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
 

@@ -7,8 +7,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.state import is_grad_enabled, modes
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user

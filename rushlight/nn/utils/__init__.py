@@ -2,16 +2,18 @@
 lengths, and parameters
 that are computed from others (parametrisations)."""
 
-from rushlight.nn.utils import clip_grad as clip_grad
-from rushlight.nn.utils import convert_parameters as convert_parameters
-from rushlight.nn.utils import fusion as fusion
-from rushlight.nn.utils import init as init
-from rushlight.nn.utils import memory_format as memory_format
-from rushlight.nn.utils import parametrizations as parametrizations
-from rushlight.nn.utils import parametrize as parametrize
-from rushlight.nn.utils import prune as prune
-from rushlight.nn.utils import rnn as rnn
-from rushlight.nn.utils import stateless as stateless
+from rushlight.nn.utils import (
+    clip_grad as clip_grad,
+    convert_parameters as convert_parameters,
+    fusion as fusion,
+    init as init,
+    memory_format as memory_format,
+    parametrizations as parametrizations,
+    parametrize as parametrize,
+    prune as prune,
+    rnn as rnn,
+    stateless as stateless,
+)
 from rushlight.nn.utils.clip_grad import *
 from rushlight.nn.utils.convert_parameters import *
 from rushlight.nn.utils.fusion import *

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.autograd import known_as
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, constant, expect_tensors

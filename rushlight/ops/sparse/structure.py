@@ -9,8 +9,7 @@ import numpy as np
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import ShapeError
-from rushlight.ops import join, reduce, slices, view
-from rushlight.ops import matmul as products
+from rushlight.ops import join, matmul as products, reduce, slices, view
 from rushlight.ops.sparse.entries import assembled, chosen, coalesced, values_of
 from rushlight.ops.sparse.multiply import matrix_product
 from rushlight.ops.sparse.pattern import Coordinates

@@ -2,8 +2,8 @@
 hold them.
 """
 
-from rushlight.optim.lr_scheduler.base import LRScheduler
 from rushlight.optim.lr_scheduler.base import (
+    LRScheduler,
     _warn_get_lr_called_within_step as _warn_get_lr_called_within_step,
 )
 from rushlight.optim.lr_scheduler.combine import ChainedScheduler, SequentialLR

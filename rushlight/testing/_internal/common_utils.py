@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 
 from rushlight.core.tensor import Tensor
-from rushlight.dtypes import dtype, get_default_dtype
-from rushlight.dtypes import set_default_dtype as set_default
+from rushlight.dtypes import dtype, get_default_dtype, set_default_dtype as set_default
 from rushlight.tensor_api.random import get_rng_state, set_rng_state
-from rushlight.testing import assert_close
-from rushlight.testing import make_tensor as make_tensor
+from rushlight.testing import assert_close, make_tensor as make_tensor
 
 __all__ = [
     "IS_LINUX", "IS_MACOS", "IS_WINDOWS", "TEST_NUMPY", "TEST_WITH_ROCM", "TestCase",

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
-from rushlight import tensor_api as rl
+from rushlight import dtypes, tensor_api as rl
 from rushlight.core.state import state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import ShapeError

@@ -8,8 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from rushlight import dtypes
-from rushlight import tensor_api as rl
+from rushlight import dtypes, tensor_api as rl
 from rushlight.errors import warn_user
 
 INT64 = dtypes.by_name["int64"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight import dtypes
-from rushlight import tensor_api as rl
+from rushlight import dtypes, tensor_api as rl
 from rushlight.vision.datasets.base import Transform, VisionDataset
 from rushlight.vision.images import pillow, pixels
 from rushlight.vision.transforms.functional import to_pil_image

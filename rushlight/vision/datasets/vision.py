@@ -1,4 +1,6 @@
 """The module that torchvision keeps the base class of its data sets in."""
 
-from rushlight.vision.datasets.base import StandardTransform as StandardTransform
-from rushlight.vision.datasets.base import VisionDataset as VisionDataset
+from rushlight.vision.datasets.base import (
+    StandardTransform as StandardTransform,
+    VisionDataset as VisionDataset,
+)

@@ -2,10 +2,12 @@
 seed, initial weights. Pretrained weights are not included; `load_state_dict` takes torchvision's.
 """
 
-from rushlight.vision.models import detection as detection
-from rushlight.vision.models import feature_extraction as feature_extraction
-from rushlight.vision.models import segmentation as segmentation
-from rushlight.vision.models import video as video
+from rushlight.vision.models import (
+    detection as detection,
+    feature_extraction as feature_extraction,
+    segmentation as segmentation,
+    video as video,
+)
 from rushlight.vision.models.alexnet import *
 from rushlight.vision.models.convnext import *
 from rushlight.vision.models.densenet import *
@@ -15,11 +17,13 @@ from rushlight.vision.models.inception import *
 from rushlight.vision.models.mnasnet import *
 from rushlight.vision.models.mobilenetv2 import *
 from rushlight.vision.models.mobilenetv3 import *
-from rushlight.vision.models.registry import get_model as get_model
-from rushlight.vision.models.registry import get_model_builder as get_model_builder
-from rushlight.vision.models.registry import get_model_weights as get_model_weights
-from rushlight.vision.models.registry import get_weight as get_weight
-from rushlight.vision.models.registry import list_models as list_models
+from rushlight.vision.models.registry import (
+    get_model as get_model,
+    get_model_builder as get_model_builder,
+    get_model_weights as get_model_weights,
+    get_weight as get_weight,
+    list_models as list_models,
+)
 from rushlight.vision.models.regnet import *
 from rushlight.vision.models.resnet import *
 from rushlight.vision.models.shufflenetv2 import *
@@ -27,8 +31,7 @@ from rushlight.vision.models.squeezenet import *
 from rushlight.vision.models.swin_transformer import *
 from rushlight.vision.models.vgg import *
 from rushlight.vision.models.vision_transformer import *
-from rushlight.vision.models.weights import WeightsEnum as WeightsEnum
-from rushlight.vision.models.weights import weights_of
+from rushlight.vision.models.weights import WeightsEnum as WeightsEnum, weights_of
 
 _apart = (detection, segmentation, video)
 for _name in [n for n in list_models() if not any(hasattr(home, n) for home in _apart)]:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from rushlight import nn
-from rushlight import tensor_api as T
+from rushlight import nn, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.vision.models.registry import model
 from rushlight.vision.ops import Conv2dNormActivation, Permute, StochasticDepth

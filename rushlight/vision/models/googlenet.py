@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from rushlight import nn
-from rushlight import tensor_api as T
+from rushlight import nn, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.errors import warn_user
 from rushlight.vision.models.registry import model

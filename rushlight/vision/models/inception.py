@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from rushlight import nn
-from rushlight import tensor_api as T
+from rushlight import nn, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.nn.functional import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from rushlight.vision.models.googlenet import BasicConv2d, imagenet_to_half

@@ -10,8 +10,7 @@ from rushlight import nn
 from rushlight.core.tensor import Tensor
 from rushlight.vision.models.mobilenetv2 import initialise, rounded
 from rushlight.vision.models.registry import model
-from rushlight.vision.ops import Conv2dNormActivation
-from rushlight.vision.ops import SqueezeExcitation as SELayer
+from rushlight.vision.ops import Conv2dNormActivation, SqueezeExcitation as SELayer
 
 __all__ = ["MobileNetV3", "mobilenet_v3_large", "mobilenet_v3_small"]
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from rushlight import fx, nn
-from rushlight import tensor_api as T
+from rushlight import fx, nn, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.vision.models.registry import model
 from rushlight.vision.ops import MLP, Conv2dNormActivation

@@ -3,10 +3,12 @@
 Boxes are ``(N, 4)`` tensors of corners ``x1, y1, x2, y2`` with ``x1 <= x2`` and ``y1 <= y2``.
 """
 
-from rushlight.vision.ops import boxes as boxes
-from rushlight.vision.ops import feature_pyramid_network as feature_pyramid_network
-from rushlight.vision.ops import misc as misc
-from rushlight.vision.ops import operators as operators
+from rushlight.vision.ops import (
+    boxes as boxes,
+    feature_pyramid_network as feature_pyramid_network,
+    misc as misc,
+    operators as operators,
+)
 from rushlight.vision.ops.boxes import *
 from rushlight.vision.ops.deformable import *
 from rushlight.vision.ops.drop_block import *

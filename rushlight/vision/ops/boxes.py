@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.tensor import Tensor, wrap
 
 __all__ = [

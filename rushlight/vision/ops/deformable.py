@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight import nn
-from rushlight import tensor_api as T
+from rushlight import nn, tensor_api as T
 from rushlight.core.tensor import Tensor
 
 __all__ = ["DeformConv2d", "deform_conv2d"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rushlight import nn
-from rushlight import tensor_api as T
+from rushlight import nn, tensor_api as T
 from rushlight.core.tensor import Tensor
 
 __all__ = ["RoIAlign", "RoIPool", "roi_align", "roi_pool"]

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
-from rushlight import tensor_api as rl
+from rushlight import dtypes, tensor_api as rl
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import get_default_dtype
 from rushlight.vision.images import is_pil, pillow, pixels, planes

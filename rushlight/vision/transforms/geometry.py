@@ -7,8 +7,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight import dtypes
-from rushlight import tensor_api as rl
+from rushlight import dtypes, tensor_api as rl
 from rushlight.core.tensor import Tensor
 from rushlight.nn import Module
 from rushlight.vision.transforms import functional as F

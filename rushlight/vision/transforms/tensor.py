@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
-from rushlight import tensor_api as rl
+from rushlight import dtypes, tensor_api as rl
 from rushlight.core.tensor import Tensor
 from rushlight.nn.functional import interpolate
 from rushlight.vision.transforms import resample

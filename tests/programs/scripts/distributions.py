@@ -2,8 +2,7 @@
 
 import torch
 from torch.distributions import *
-from torch.distributions import constraints
-from torch.distributions import transforms as T
+from torch.distributions import constraints, transforms as T
 
 torch.manual_seed(0)
 D = [

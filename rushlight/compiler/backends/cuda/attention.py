@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.cuda import attention_plain as plain
-from rushlight.compiler.backends.cuda import attention_tensor as tensor
-from rushlight.compiler.backends.cuda import texts
+from rushlight.compiler.backends.cuda import (
+    attention_plain as plain,
+    attention_tensor as tensor,
+    texts,
+)
 from rushlight.compiler.backends.cuda.launch import Launch
 from rushlight.compiler.backends.cuda.products import begin
 from rushlight.compiler.fits import target

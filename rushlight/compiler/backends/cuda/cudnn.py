@@ -18,8 +18,7 @@ from typing import Any
 
 from rushlight import dtypes
 from rushlight.compiler.graph import Node
-from rushlight.gpu import Driver, Memory
-from rushlight.gpu import cudnn as settings
+from rushlight.gpu import Driver, Memory, cudnn as settings
 from rushlight.ops.conv import Conv, ConvInput, ConvWeight
 
 KINDS = {dtypes.float32: 0, dtypes.float64: 1, dtypes.float16: 2, dtypes.bfloat16: 9}

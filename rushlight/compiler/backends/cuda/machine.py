@@ -25,8 +25,7 @@ from rushlight.compiler.backends.cuda.prelude import PRELUDE
 from rushlight.compiler.disk import cache_folder, load_file, save
 from rushlight.compiler.graph import Node
 from rushlight.errors import NotSupportedError
-from rushlight.gpu import Bytes, Driver, Memory, matmul
-from rushlight.gpu import cudnn as settings
+from rushlight.gpu import Bytes, Driver, Memory, cudnn as settings, matmul
 
 OPTIONS = ("--std=c++17", "-default-device", "-diag-suppress=177")
 

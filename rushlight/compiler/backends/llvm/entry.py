@@ -24,8 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm import direct
-from rushlight.compiler.backends.llvm import entry_code as code
+from rushlight.compiler.backends.llvm import direct, entry_code as code
 from rushlight.compiler.held import BUFFERS
 from rushlight.compiler.layout import CONTIGUOUS, WRITEABLE, device_slots, slots
 from rushlight.compiler.memory import address

@@ -3,6 +3,4 @@ programs; new ones use datasets and a ``DataLoader``. ``iter`` has streams, ``ma
 index.
 """
 
-from rushlight.utils.data.datapipes import datapipe as datapipe
-from rushlight.utils.data.datapipes import iter as iter
-from rushlight.utils.data.datapipes import map as map
+from rushlight.utils.data.datapipes import datapipe as datapipe, iter as iter, map as map

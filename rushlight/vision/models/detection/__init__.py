@@ -1,10 +1,12 @@
 """Networks that find objects in images, by torchvision's names."""
 
-from rushlight.vision.models.detection import anchor_utils as anchor_utils
-from rushlight.vision.models.detection import backbone_utils as backbone_utils
-from rushlight.vision.models.detection import faster_rcnn as faster_rcnn
-from rushlight.vision.models.detection import keypoint_rcnn as keypoint_rcnn
-from rushlight.vision.models.detection import mask_rcnn as mask_rcnn
+from rushlight.vision.models.detection import (
+    anchor_utils as anchor_utils,
+    backbone_utils as backbone_utils,
+    faster_rcnn as faster_rcnn,
+    keypoint_rcnn as keypoint_rcnn,
+    mask_rcnn as mask_rcnn,
+)
 from rushlight.vision.models.detection.faster_rcnn import *
 from rushlight.vision.models.detection.fcos import *
 from rushlight.vision.models.detection.keypoint_rcnn import *

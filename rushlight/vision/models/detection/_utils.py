@@ -7,8 +7,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rushlight import dtypes, nn
-from rushlight import tensor_api as T
+from rushlight import dtypes, nn, tensor_api as T
 from rushlight.autograd import no_grad
 from rushlight.core.tensor import Tensor
 from rushlight.nn import functional as F

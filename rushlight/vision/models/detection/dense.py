@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight import dtypes, nn
-from rushlight import tensor_api as T
+from rushlight import dtypes, nn, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.vision.models.detection import _utils as detection
 from rushlight.vision.models.detection.generalized_rcnn import Detector

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rushlight import dtypes, nn
-from rushlight import tensor_api as T
+from rushlight import dtypes, nn, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.nn import functional as F
 from rushlight.vision.models.detection import _utils as detection

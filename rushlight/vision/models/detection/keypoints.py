@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight import dtypes
-from rushlight import tensor_api as T
+from rushlight import dtypes, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.nn import functional as F
 

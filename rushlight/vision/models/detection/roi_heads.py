@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight import dtypes, nn
-from rushlight import tensor_api as T
+from rushlight import dtypes, nn, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.nn import functional as F
 from rushlight.vision.models.detection import _utils as detection
 from rushlight.vision.models.detection.keypoints import (
     heatmaps_to_keypoints as heatmaps_to_keypoints,
+    keypointrcnn_inference,
+    keypointrcnn_loss,
+    keypoints_to_heatmap as keypoints_to_heatmap,
 )
-from rushlight.vision.models.detection.keypoints import keypointrcnn_inference, keypointrcnn_loss
-from rushlight.vision.models.detection.keypoints import keypoints_to_heatmap as keypoints_to_heatmap
-from rushlight.vision.models.detection.masks import expand_boxes as expand_boxes
-from rushlight.vision.models.detection.masks import expand_masks as expand_masks
-from rushlight.vision.models.detection.masks import maskrcnn_inference, maskrcnn_loss
-from rushlight.vision.models.detection.masks import paste_mask_in_image as paste_mask_in_image
-from rushlight.vision.models.detection.masks import paste_masks_in_image as paste_masks_in_image
-from rushlight.vision.models.detection.masks import project_masks_on_boxes as project_masks_on_boxes
+from rushlight.vision.models.detection.masks import (
+    expand_boxes as expand_boxes,
+    expand_masks as expand_masks,
+    maskrcnn_inference,
+    maskrcnn_loss,
+    paste_mask_in_image as paste_mask_in_image,
+    paste_masks_in_image as paste_masks_in_image,
+    project_masks_on_boxes as project_masks_on_boxes,
+)
 from rushlight.vision.ops import batched_nms, box_iou, clip_boxes_to_image, remove_small_boxes
 
 __all__ = ["RoIHeads", "fastrcnn_loss"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rushlight import dtypes, nn
-from rushlight import tensor_api as T
+from rushlight import dtypes, nn, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.nn.functional import interpolate
 from rushlight.vision.models.detection.image_list import ImageList

@@ -1,8 +1,10 @@
 """Networks that give every pixel a class, by torchvision's names."""
 
-from rushlight.vision.models.segmentation import deeplabv3 as deeplabv3
-from rushlight.vision.models.segmentation import fcn as fcn
-from rushlight.vision.models.segmentation import lraspp as lraspp
+from rushlight.vision.models.segmentation import (
+    deeplabv3 as deeplabv3,
+    fcn as fcn,
+    lraspp as lraspp,
+)
 from rushlight.vision.models.segmentation.deeplabv3 import *
 from rushlight.vision.models.segmentation.fcn import *
 from rushlight.vision.models.segmentation.lraspp import *

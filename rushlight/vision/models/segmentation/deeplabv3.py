@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight import nn
-from rushlight import tensor_api as T
+from rushlight import nn, tensor_api as T
 from rushlight.core.tensor import Tensor
 from rushlight.vision.models._utils import IntermediateLayerGetter
 from rushlight.vision.models.mobilenetv3 import mobilenet_v3_large

@@ -17,8 +17,7 @@ from rushlight.distributions import Beta
 from rushlight.nn import Module
 from rushlight.nn.functional import one_hot
 from rushlight.utils._pytree import tree_map
-from rushlight.vision import transforms as first
-from rushlight.vision import tv_tensors
+from rushlight.vision import transforms as first, tv_tensors
 from rushlight.vision.images import is_pil
 from rushlight.vision.transforms.containers import integer
 from rushlight.vision.transforms.functional import InterpolationMode as InterpolationMode

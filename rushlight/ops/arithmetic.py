@@ -97,7 +97,12 @@ class AddScaled(Elementwise):
 
 
 class Mul(Elementwise):
-    """Product of ``input`` and ``other``. Shape: broadcast of both."""
+    """Product of ``input`` and ``other``. Shape: broadcast of both.
+
+    Example:
+        >>> torch.mul(torch.tensor([1, 2, 3]), torch.tensor([2, 2, 0]))
+        tensor([2, 4, 0])
+    """
 
     ufunc = np.multiply
 
@@ -132,7 +137,12 @@ class Div(Elementwise):
 
 
 class Neg(Elementwise):
-    """``-input``."""
+    """``-input``.
+
+    Example:
+        >>> torch.neg(torch.tensor([1, -2]))
+        tensor([-1,  2])
+    """
 
     ufunc = np.negative
 

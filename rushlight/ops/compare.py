@@ -42,7 +42,12 @@ class Ordered(Elementwise, abstract=True):
 
 
 class Eq(Elementwise):
-    """Whether ``input == other``, as bool. Shape: broadcast of both."""
+    """Whether ``input == other``, as bool. Shape: broadcast of both.
+
+    Example:
+        >>> torch.eq(torch.tensor([1, 2]), torch.tensor(2))
+        tensor([False,  True])
+    """
 
     ufunc, fast, out_dtype = np.equal, PLAIN, np.bool_
 
@@ -51,7 +56,12 @@ class Eq(Elementwise):
 
 
 class Ne(Elementwise):
-    """Whether ``input != other``, as bool. Shape: broadcast of both."""
+    """Whether ``input != other``, as bool. Shape: broadcast of both.
+
+    Example:
+        >>> torch.ne(torch.tensor([1, 2]), torch.tensor(2))
+        tensor([ True, False])
+    """
 
     ufunc, fast, out_dtype = np.not_equal, PLAIN, np.bool_
 
@@ -60,7 +70,12 @@ class Ne(Elementwise):
 
 
 class Lt(Ordered):
-    """Whether ``input < other``, as bool. Shape: broadcast of both."""
+    """Whether ``input < other``, as bool. Shape: broadcast of both.
+
+    Example:
+        >>> torch.lt(torch.tensor([1, 2, 3]), torch.tensor(2))
+        tensor([ True, False, False])
+    """
 
     ufunc, out_dtype = np.less, np.bool_
 
@@ -69,7 +84,12 @@ class Lt(Ordered):
 
 
 class Le(Ordered):
-    """Whether ``input <= other``, as bool. Shape: broadcast of both."""
+    """Whether ``input <= other``, as bool. Shape: broadcast of both.
+
+    Example:
+        >>> torch.le(torch.tensor([1, 2, 3]), torch.tensor(2))
+        tensor([ True,  True, False])
+    """
 
     ufunc, out_dtype = np.less_equal, np.bool_
 
@@ -78,7 +98,12 @@ class Le(Ordered):
 
 
 class Gt(Ordered):
-    """Whether ``input > other``, as bool. Shape: broadcast of both."""
+    """Whether ``input > other``, as bool. Shape: broadcast of both.
+
+    Example:
+        >>> torch.gt(torch.tensor([1, 2, 3]), torch.tensor(2))
+        tensor([False, False,  True])
+    """
 
     ufunc, out_dtype = np.greater, np.bool_
 
@@ -87,7 +112,12 @@ class Gt(Ordered):
 
 
 class Ge(Ordered):
-    """Whether ``input >= other``, as bool. Shape: broadcast of both."""
+    """Whether ``input >= other``, as bool. Shape: broadcast of both.
+
+    Example:
+        >>> torch.ge(torch.tensor([1, 2, 3]), torch.tensor(2))
+        tensor([False,  True,  True])
+    """
 
     ufunc, out_dtype = np.greater_equal, np.bool_
 
@@ -96,7 +126,12 @@ class Ge(Ordered):
 
 
 class LogicalAnd(Elementwise):
-    """Whether both are nonzero. Shape: broadcast of both."""
+    """Whether both are nonzero. Shape: broadcast of both.
+
+    Example:
+        >>> torch.logical_and(torch.tensor([0, 1, 2]), torch.tensor([1, 0, 3]))
+        tensor([False, False,  True])
+    """
 
     compiled = True
     ufunc, fast, out_dtype = np.logical_and, PLAIN, np.bool_
@@ -106,7 +141,12 @@ class LogicalAnd(Elementwise):
 
 
 class LogicalOr(Elementwise):
-    """Whether one or both are nonzero. Shape: broadcast of both."""
+    """Whether one or both are nonzero. Shape: broadcast of both.
+
+    Example:
+        >>> torch.logical_or(torch.tensor([0, 1, 0]), torch.tensor([1, 0, 0]))
+        tensor([ True,  True, False])
+    """
 
     compiled = True
     ufunc, fast, out_dtype = np.logical_or, PLAIN, np.bool_
@@ -116,7 +156,12 @@ class LogicalOr(Elementwise):
 
 
 class LogicalXor(Elementwise):
-    """Whether exactly one is nonzero. Shape: broadcast of both."""
+    """Whether exactly one is nonzero. Shape: broadcast of both.
+
+    Example:
+        >>> torch.logical_xor(torch.tensor([0, 1, 2]), torch.tensor([1, 0, 3]))
+        tensor([ True,  True, False])
+    """
 
     compiled = True
     ufunc, fast, out_dtype = np.logical_xor, PLAIN, np.bool_
@@ -126,7 +171,12 @@ class LogicalXor(Elementwise):
 
 
 class LogicalNot(Elementwise):
-    """Whether ``input`` is zero."""
+    """Whether ``input`` is zero.
+
+    Example:
+        >>> torch.logical_not(torch.tensor([0, 1, 2]))
+        tensor([ True, False, False])
+    """
 
     compiled = True
     ufunc, fast, out_dtype = np.logical_not, PLAIN, np.bool_
@@ -167,7 +217,12 @@ class Shift(Bits, abstract=True):
 
 
 class BitwiseAnd(Bits):
-    """Bits set in both; for bool the logical and. Shape: broadcast of both."""
+    """Bits set in both; for bool the logical and. Shape: broadcast of both.
+
+    Example:
+        >>> torch.bitwise_and(torch.tensor([5, 6]), torch.tensor(3))
+        tensor([1, 2])
+    """
 
     ufunc, spell = np.bitwise_and, "bitwise_and_cpu"
 
@@ -176,7 +231,12 @@ class BitwiseAnd(Bits):
 
 
 class BitwiseOr(Bits):
-    """Bits set in one or both; for bool the logical or. Shape: broadcast of both."""
+    """Bits set in one or both; for bool the logical or. Shape: broadcast of both.
+
+    Example:
+        >>> torch.bitwise_or(torch.tensor([5, 6]), torch.tensor(3))
+        tensor([7, 7])
+    """
 
     ufunc, spell = np.bitwise_or, "bitwise_or_cpu"
 
@@ -185,7 +245,12 @@ class BitwiseOr(Bits):
 
 
 class BitwiseXor(Bits):
-    """Bits set in exactly one; for bool the exclusive or. Shape: broadcast of both."""
+    """Bits set in exactly one; for bool the exclusive or. Shape: broadcast of both.
+
+    Example:
+        >>> torch.bitwise_xor(torch.tensor([5, 6]), torch.tensor(3))
+        tensor([6, 5])
+    """
 
     ufunc, spell = np.bitwise_xor, "bitwise_xor_cpu"
 
@@ -194,7 +259,12 @@ class BitwiseXor(Bits):
 
 
 class BitwiseNot(Bits):
-    """Every bit flipped; for bool the logical not."""
+    """Every bit flipped; for bool the logical not.
+
+    Example:
+        >>> torch.bitwise_not(torch.tensor([0, 5]))
+        tensor([-1, -6])
+    """
 
     ufunc, spell = np.invert, "bitwise_not_cpu"
 
@@ -206,6 +276,10 @@ class LeftShift(Shift):
     """``input * 2 ** other`` by shifting bits; shifts of the width or more give 0.
 
     Shape: broadcast of both.
+
+    Example:
+        >>> torch.bitwise_left_shift(torch.tensor([1, 3]), torch.tensor(2))
+        tensor([ 4, 12])
     """
 
     ufunc, spell = np.left_shift, "lshift_cpu"
@@ -218,6 +292,10 @@ class RightShift(Shift):
     """``floor(input / 2 ** other)`` by shifting bits, keeping the sign.
 
     Shape: broadcast of both.
+
+    Example:
+        >>> torch.bitwise_right_shift(torch.tensor([8, -8]), torch.tensor(2))
+        tensor([ 2, -2])
     """
 
     ufunc, spell = np.right_shift, "rshift_cpu"
@@ -230,6 +308,10 @@ class Maximum(Ordered):
     """The larger of two; NaN if either is.
 
     Equal operands share the gradient. Shape: broadcast of both.
+
+    Example:
+        >>> torch.maximum(torch.tensor([1, 5]), torch.tensor([3, 2]))
+        tensor([3, 5])
     """
 
     ufunc = np.maximum
@@ -248,6 +330,10 @@ class Minimum(Ordered):
     """The smaller of two; NaN if either is.
 
     Equal operands share the gradient. Shape: broadcast of both.
+
+    Example:
+        >>> torch.minimum(torch.tensor([1, 5]), torch.tensor([3, 2]))
+        tensor([1, 2])
     """
 
     ufunc = np.minimum
@@ -263,7 +349,12 @@ class Minimum(Ordered):
 
 
 class Fmax(Ordered):
-    """The larger of two; a number wins over NaN. Shape: broadcast of both."""
+    """The larger of two; a number wins over NaN. Shape: broadcast of both.
+
+    Example:
+        >>> torch.fmax(torch.tensor([1.0, torch.nan]), torch.tensor([2.0, 3.0]))
+        tensor([2., 3.])
+    """
 
     ufunc = np.fmax
 
@@ -278,7 +369,12 @@ class Fmax(Ordered):
 
 
 class Fmin(Ordered):
-    """The smaller of two; a number wins over NaN. Shape: broadcast of both."""
+    """The smaller of two; a number wins over NaN. Shape: broadcast of both.
+
+    Example:
+        >>> torch.fmin(torch.tensor([1.0, torch.nan]), torch.tensor([2.0, 3.0]))
+        tensor([1., 3.])
+    """
 
     ufunc = np.fmin
 
@@ -293,7 +389,12 @@ class Fmin(Ordered):
 
 
 class Isnan(Elementwise):
-    """Whether an element is not a number; for complex, whether either part is not."""
+    """Whether an element is not a number; for complex, whether either part is not.
+
+    Example:
+        >>> torch.isnan(torch.tensor([1.0, torch.inf, torch.nan]))
+        tensor([False, False,  True])
+    """
 
     ufunc, out_dtype = np.isnan, np.bool_
 
@@ -302,7 +403,12 @@ class Isnan(Elementwise):
 
 
 class Isinf(Elementwise):
-    """Whether an element is infinite; for complex, whether either part is."""
+    """Whether an element is infinite; for complex, whether either part is.
+
+    Example:
+        >>> torch.isinf(torch.tensor([1.0, -torch.inf, torch.nan]))
+        tensor([False,  True, False])
+    """
 
     ufunc, out_dtype = np.isinf, np.bool_
 
@@ -311,7 +417,12 @@ class Isinf(Elementwise):
 
 
 class Isfinite(Elementwise):
-    """Whether an element is neither infinite nor NaN."""
+    """Whether an element is neither infinite nor NaN.
+
+    Example:
+        >>> torch.isfinite(torch.tensor([1.0, torch.inf, torch.nan]))
+        tensor([ True, False, False])
+    """
 
     ufunc, out_dtype = np.isfinite, np.bool_
 
@@ -320,7 +431,12 @@ class Isfinite(Elementwise):
 
 
 class Isposinf(Ordered):
-    """Whether an element is positive infinity."""
+    """Whether an element is positive infinity.
+
+    Example:
+        >>> torch.isposinf(torch.tensor([1.0, -torch.inf, torch.inf]))
+        tensor([False, False,  True])
+    """
 
     least = LEAST
     out_dtype = np.bool_
@@ -330,7 +446,12 @@ class Isposinf(Ordered):
 
 
 class Isneginf(Ordered):
-    """Whether an element is negative infinity."""
+    """Whether an element is negative infinity.
+
+    Example:
+        >>> torch.isneginf(torch.tensor([1.0, -torch.inf, torch.inf]))
+        tensor([False,  True, False])
+    """
 
     least = LEAST
     out_dtype = np.bool_
@@ -340,7 +461,12 @@ class Isneginf(Ordered):
 
 
 class Isreal(Elementwise):
-    """Whether the imaginary part is zero; True for every real element."""
+    """Whether the imaginary part is zero; True for every real element.
+
+    Example:
+        >>> torch.isreal(torch.tensor([1 + 0j, 1 + 1j]))
+        tensor([ True, False])
+    """
 
     least = LEAST
     out_dtype = np.bool_
@@ -350,7 +476,12 @@ class Isreal(Elementwise):
 
 
 class Signbit(Ordered):
-    """Whether the sign bit is set: negative numbers, and -0.0."""
+    """Whether the sign bit is set: negative numbers, and -0.0.
+
+    Example:
+        >>> torch.signbit(torch.tensor([1.0, -1.0, -0.0]))
+        tensor([False,  True,  True])
+    """
 
     least = LEAST
     out_dtype = np.bool_

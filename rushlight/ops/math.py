@@ -31,7 +31,12 @@ class Analytic(Elementwise, abstract=True):
 
 
 class Exp(Analytic):
-    """``e ** input``."""
+    """``e ** input``.
+
+    Example:
+        >>> torch.exp(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 2.7183])
+    """
 
     ufunc = np.exp
 
@@ -43,7 +48,12 @@ class Exp(Analytic):
 
 
 class Exp2(Analytic):
-    """``2 ** input``."""
+    """``2 ** input``.
+
+    Example:
+        >>> torch.exp2(torch.tensor([0.0, 0.5]))
+        tensor([1.0000, 1.4142])
+    """
 
     ufunc = np.exp2
 
@@ -55,7 +65,12 @@ class Exp2(Analytic):
 
 
 class Expm1(Analytic):
-    """``e ** input - 1``, accurate near 0."""
+    """``e ** input - 1``, accurate near 0.
+
+    Example:
+        >>> torch.expm1(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.7183])
+    """
 
     ufunc = np.expm1
 
@@ -67,7 +82,12 @@ class Expm1(Analytic):
 
 
 class Log(Analytic):
-    """Natural logarithm; NaN for negative numbers, -inf at 0."""
+    """Natural logarithm; NaN for negative numbers, -inf at 0.
+
+    Example:
+        >>> torch.log(torch.tensor([1.0, torch.e, 0.0]))
+        tensor([0., 1., -inf])
+    """
 
     ufunc = np.log
 
@@ -79,7 +99,12 @@ class Log(Analytic):
 
 
 class Log2(Analytic):
-    """Logarithm to base 2."""
+    """Logarithm to base 2.
+
+    Example:
+        >>> torch.log2(torch.tensor([1.0, 3.0]))
+        tensor([0.0000, 1.5850])
+    """
 
     compiled = True
     ufunc = np.log2
@@ -92,7 +117,12 @@ class Log2(Analytic):
 
 
 class Log10(Analytic):
-    """Logarithm to base 10."""
+    """Logarithm to base 10.
+
+    Example:
+        >>> torch.log10(torch.tensor([1.0, 200.0]))
+        tensor([0.0000, 2.3010])
+    """
 
     compiled = True
     ufunc = np.log10
@@ -105,7 +135,12 @@ class Log10(Analytic):
 
 
 class Log1p(Analytic):
-    """``log(1 + input)``, accurate near 0."""
+    """``log(1 + input)``, accurate near 0.
+
+    Example:
+        >>> torch.log1p(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.6931])
+    """
 
     compiled = True
     ufunc = np.log1p
@@ -121,7 +156,12 @@ class Log1p(Analytic):
 
 
 class Sqrt(Analytic):
-    """Square root; NaN for negative numbers."""
+    """Square root; NaN for negative numbers.
+
+    Example:
+        >>> torch.sqrt(torch.tensor([4.0, 2.0]))
+        tensor([2.0000, 1.4142])
+    """
 
     ufunc = np.sqrt
 
@@ -133,7 +173,12 @@ class Sqrt(Analytic):
 
 
 class Rsqrt(Analytic):
-    """``1 / sqrt(input)``."""
+    """``1 / sqrt(input)``.
+
+    Example:
+        >>> torch.rsqrt(torch.tensor([4.0, 16.0]))
+        tensor([0.5000, 0.2500])
+    """
 
     least = SOME
     ufunc = staticmethod(lambda x: ONES[x.dtype] / np.sqrt(x))
@@ -146,7 +191,12 @@ class Rsqrt(Analytic):
 
 
 class Square(Elementwise):
-    """``input * input``."""
+    """``input * input``.
+
+    Example:
+        >>> torch.square(torch.tensor([-3, 2]))
+        tensor([9, 4])
+    """
 
     label = "Pow"
     ufunc = np.square
@@ -163,7 +213,12 @@ class Square(Elementwise):
 
 
 class Reciprocal(Analytic):
-    """``1 / input``."""
+    """``1 / input``.
+
+    Example:
+        >>> torch.reciprocal(torch.tensor([2.0, 4.0]))
+        tensor([0.5000, 0.2500])
+    """
 
     ufunc = np.reciprocal  # which divides one by one
     compiled = True
@@ -189,7 +244,12 @@ def sigmoid_of_negative(x: Any) -> Any:
 
 
 class Sigmoid(Analytic):
-    """Logistic sigmoid ``1 / (1 + exp(-input))``. Shape: ``(*) -> (*)``."""
+    """Logistic sigmoid ``1 / (1 + exp(-input))``. Shape: ``(*) -> (*)``.
+
+    Example:
+        >>> torch.sigmoid(torch.tensor([0.0, 2.0]))
+        tensor([0.5000, 0.8808])
+    """
 
     least = SOME
     ufunc = staticmethod(sigmoid)
@@ -257,7 +317,12 @@ def same_dtype(a: Any, b: Any) -> tuple[Any, Any]:
 
 
 class Hypot(Analytic):
-    """``sqrt(input ** 2 + other ** 2)`` without overflow. Shape: broadcast of both."""
+    """``sqrt(input ** 2 + other ** 2)`` without overflow. Shape: broadcast of both.
+
+    Example:
+        >>> torch.hypot(torch.tensor([3.0]), torch.tensor([4.0]))
+        tensor([5.])
+    """
 
     compiled = True
     least = SOME
@@ -284,6 +349,10 @@ class Xlogy(Analytic):
     """``input * log(other)``, 0 where ``input`` is 0 (NaN where ``other`` is).
 
     Shape: broadcast of both.
+
+    Example:
+        >>> torch.xlogy(torch.tensor([0.0, 2.0]), torch.tensor([0.0, 1.0]))
+        tensor([0., 0.])
     """
 
     fast = dtypes.FLOATS
@@ -328,7 +397,12 @@ def logaddexp(x: Any, y: Any) -> Any:
 
 
 class Logaddexp(Elementwise):
-    """``log(exp(input) + exp(other))`` without overflow. Shape: broadcast of both."""
+    """``log(exp(input) + exp(other))`` without overflow. Shape: broadcast of both.
+
+    Example:
+        >>> torch.logaddexp(torch.tensor([0.0, 1000.0]), torch.tensor([0.0, 1000.0]))
+        tensor([6.9315e-01, 1.0007e+03])
+    """
 
     compiled = True
     least = SOME
@@ -361,7 +435,12 @@ class Logaddexp(Elementwise):
 
 
 class Logaddexp2(Elementwise):
-    """``log2(2 ** input + 2 ** other)`` without overflow. Shape: broadcast of both."""
+    """``log2(2 ** input + 2 ** other)`` without overflow. Shape: broadcast of both.
+
+    Example:
+        >>> torch.logaddexp2(torch.tensor([0.0, 2000.0]), torch.tensor([0.0, 2000.0]))
+        tensor([1.0000e+00, 2.0010e+03])
+    """
 
     compiled = True
     least = SOME
@@ -397,7 +476,12 @@ def floating_only(d: Any, name: str) -> Any:
 
 
 class Deg2rad(Analytic):
-    """Degrees to radians: ``input * pi / 180``."""
+    """Degrees to radians: ``input * pi / 180``.
+
+    Example:
+        >>> torch.deg2rad(torch.tensor([0.0, 180.0]))
+        tensor([0.0000, 3.1416])
+    """
 
     label = "Deg2Rad"
 
@@ -411,7 +495,12 @@ class Deg2rad(Analytic):
 
 
 class Rad2deg(Analytic):
-    """Radians to degrees: ``input * 180 / pi``."""
+    """Radians to degrees: ``input * 180 / pi``.
+
+    Example:
+        >>> torch.rad2deg(torch.tensor([0.0, torch.pi]))
+        tensor([  0., 180.])
+    """
 
     label = "Rad2Deg"
     ufunc = staticmethod(lambda x: x * (180 / math.pi))
@@ -424,7 +513,12 @@ class Rad2deg(Analytic):
 
 
 class Sinc(Analytic):
-    """``sin(pi input) / (pi input)``, 1 at 0."""
+    """``sin(pi input) / (pi input)``, 1 at 0.
+
+    Example:
+        >>> torch.sinc(torch.tensor([0.0, 0.5]))
+        tensor([1.0000, 0.6366])
+    """
 
     compiled = False
 
@@ -465,7 +559,12 @@ class Frexp(Elementwise):
 
 
 class Nextafter(Elementwise):
-    """The next representable number after ``input`` towards ``other``."""
+    """The next representable number after ``input`` towards ``other``.
+
+    Example:
+        >>> torch.nextafter(torch.tensor(1.0), torch.tensor(2.0)).item()
+        1.0000001192092896
+    """
 
     compiled = True
     ufunc = np.nextafter

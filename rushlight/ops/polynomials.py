@@ -14,28 +14,48 @@ from rushlight.ops.special import Special
 
 
 class BesselJ0(Special):
-    """Bessel function of the first kind, order 0."""
+    """Bessel function of the first kind, order 0.
+
+    Example:
+        >>> torch.special.bessel_j0(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.7652])
+    """
 
     def scalar(self, s, input):
         return s.j0(input)
 
 
 class BesselJ1(Special):
-    """Bessel function of the first kind, order 1."""
+    """Bessel function of the first kind, order 1.
+
+    Example:
+        >>> torch.special.bessel_j1(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.4401])
+    """
 
     def scalar(self, s, input):
         return s.j1(input)
 
 
 class BesselY0(Special):
-    """Bessel function of the second kind, order 0."""
+    """Bessel function of the second kind, order 0.
+
+    Example:
+        >>> torch.special.bessel_y0(torch.tensor([1.0, 2.0]))
+        tensor([0.0883, 0.5104])
+    """
 
     def scalar(self, s, input):
         return s.y0(input)
 
 
 class BesselY1(Special):
-    """Bessel function of the second kind, order 1."""
+    """Bessel function of the second kind, order 1.
+
+    Example:
+        >>> torch.special.bessel_y1(torch.tensor([1.0, 2.0]))
+        tensor([-0.7812, -0.1070])
+    """
 
     def scalar(self, s, input):
         return s.y1(input)
@@ -56,35 +76,60 @@ class BesselI1(Special):
 
 
 class BesselK0(Special):
-    """Modified Bessel function of the second kind, order 0; NaN below 0."""
+    """Modified Bessel function of the second kind, order 0; NaN below 0.
+
+    Example:
+        >>> torch.special.modified_bessel_k0(torch.tensor([1.0, 2.0]))
+        tensor([0.4210, 0.1139])
+    """
 
     def scalar(self, s, input):
         return s.k0(input)
 
 
 class BesselK1(Special):
-    """Modified Bessel function of the second kind, order 1; NaN below 0."""
+    """Modified Bessel function of the second kind, order 1; NaN below 0.
+
+    Example:
+        >>> torch.special.modified_bessel_k1(torch.tensor([1.0, 2.0]))
+        tensor([0.6019, 0.1399])
+    """
 
     def scalar(self, s, input):
         return s.k1(input)
 
 
 class ScaledBesselK0(Special):
-    """``exp(input)`` times the modified Bessel function of the second kind, order 0."""
+    """``exp(input)`` times the modified Bessel function of the second kind, order 0.
+
+    Example:
+        >>> torch.special.scaled_modified_bessel_k0(torch.tensor([1.0, 2.0]))
+        tensor([1.1445, 0.8416])
+    """
 
     def scalar(self, s, input):
         return s.k0e(input)
 
 
 class ScaledBesselK1(Special):
-    """``exp(input)`` times the modified Bessel function of the second kind, order 1."""
+    """``exp(input)`` times the modified Bessel function of the second kind, order 1.
+
+    Example:
+        >>> torch.special.scaled_modified_bessel_k1(torch.tensor([1.0, 2.0]))
+        tensor([1.6362, 1.0335])
+    """
 
     def scalar(self, s, input):
         return s.k1e(input)
 
 
 class SphericalBesselJ0(Special):
-    """``sin(input) / input``, 1 at 0."""
+    """``sin(input) / input``, 1 at 0.
+
+    Example:
+        >>> torch.special.spherical_bessel_j0(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.8415])
+    """
 
     def scalar(self, s, input):
         x = s.where((input == 0) | s.isinf(input), 1, input)
@@ -92,7 +137,12 @@ class SphericalBesselJ0(Special):
 
 
 class AiryAi(Special):
-    """Airy function Ai."""
+    """Airy function Ai.
+
+    Example:
+        >>> torch.special.airy_ai(torch.tensor([0.0, 1.0]))
+        tensor([0.3550, 0.1353])
+    """
 
     def scalar(self, s, input):
         return s.airy(input)[0]
@@ -146,7 +196,12 @@ class Polynomial(Special, abstract=True):
 
 
 class ChebyshevT(Polynomial):
-    """Chebyshev polynomial of the first kind, degree ``n``: ``T[k + 1] = 2 x T[k] - T[k - 1]``."""
+    """Chebyshev polynomial of the first kind, degree ``n``: ``T[k + 1] = 2 x T[k] - T[k - 1]``.
+
+    Example:
+        >>> torch.special.chebyshev_polynomial_t(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([-0.5000])
+    """
 
     def scalar(self, s, input, n):
         return s.eval_chebyt(n, input)
@@ -159,56 +214,96 @@ class ChebyshevT(Polynomial):
 
 
 class ChebyshevU(ChebyshevT):
-    """Chebyshev polynomial of the second kind, degree ``n``."""
+    """Chebyshev polynomial of the second kind, degree ``n``.
+
+    Example:
+        >>> torch.special.chebyshev_polynomial_u(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([0.])
+    """
 
     def first(self, x):
         return 2 * x
 
 
 class ChebyshevV(ChebyshevT):
-    """Chebyshev polynomial of the third kind, degree ``n``."""
+    """Chebyshev polynomial of the third kind, degree ``n``.
+
+    Example:
+        >>> torch.special.chebyshev_polynomial_v(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([-1.])
+    """
 
     def first(self, x):
         return 2 * x - 1
 
 
 class ChebyshevW(ChebyshevT):
-    """Chebyshev polynomial of the fourth kind, degree ``n``."""
+    """Chebyshev polynomial of the fourth kind, degree ``n``.
+
+    Example:
+        >>> torch.special.chebyshev_polynomial_w(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([1.])
+    """
 
     def first(self, x):
         return 2 * x + 1
 
 
 class ShiftedChebyshevT(ChebyshevT):
-    """Chebyshev polynomial of the first kind at ``2 input - 1``."""
+    """Chebyshev polynomial of the first kind at ``2 input - 1``.
+
+    Example:
+        >>> torch.special.shifted_chebyshev_polynomial_t(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([-1.])
+    """
 
     def eager(self, xp, input, n):
         return super().eager(xp, shifted(input, n), n)
 
 
 class ShiftedChebyshevU(ChebyshevU):
-    """Chebyshev polynomial of the second kind at ``2 input - 1``."""
+    """Chebyshev polynomial of the second kind at ``2 input - 1``.
+
+    Example:
+        >>> torch.special.shifted_chebyshev_polynomial_u(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([-1.])
+    """
 
     def eager(self, xp, input, n):
         return super().eager(xp, shifted(input, n), n)
 
 
 class ShiftedChebyshevV(ChebyshevV):
-    """Chebyshev polynomial of the third kind at ``2 input - 1``."""
+    """Chebyshev polynomial of the third kind at ``2 input - 1``.
+
+    Example:
+        >>> torch.special.shifted_chebyshev_polynomial_v(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([-1.])
+    """
 
     def eager(self, xp, input, n):
         return super().eager(xp, shifted(input, n), n)
 
 
 class ShiftedChebyshevW(ChebyshevW):
-    """Chebyshev polynomial of the fourth kind at ``2 input - 1``."""
+    """Chebyshev polynomial of the fourth kind at ``2 input - 1``.
+
+    Example:
+        >>> torch.special.shifted_chebyshev_polynomial_w(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([-1.])
+    """
 
     def eager(self, xp, input, n):
         return super().eager(xp, shifted(input, n), n)
 
 
 class HermiteH(Polynomial):
-    """Physicist's Hermite polynomial, degree ``n``: ``H[k + 1] = 2 x H[k] - 2 k H[k - 1]``."""
+    """Physicist's Hermite polynomial, degree ``n``: ``H[k + 1] = 2 x H[k] - 2 k H[k - 1]``.
+
+    Example:
+        >>> torch.special.hermite_polynomial_h(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([-1.])
+    """
 
     def scalar(self, s, input, n):
         return s.eval_hermite(n, input)
@@ -221,7 +316,12 @@ class HermiteH(Polynomial):
 
 
 class HermiteHe(Polynomial):
-    """Probabilist's Hermite polynomial, degree ``n``: ``He[k + 1] = x He[k] - k He[k - 1]``."""
+    """Probabilist's Hermite polynomial, degree ``n``: ``He[k + 1] = x He[k] - k He[k - 1]``.
+
+    Example:
+        >>> torch.special.hermite_polynomial_he(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([-0.7500])
+    """
 
     def scalar(self, s, input, n):
         return s.eval_hermitenorm(n, input)
@@ -234,7 +334,12 @@ class HermiteHe(Polynomial):
 
 
 class LaguerreL(Polynomial):
-    """Laguerre polynomial, degree ``n``: ``(k + 1) L[k + 1] = (2 k + 1 - x) L[k] - k L[k - 1]``."""
+    """Laguerre polynomial, degree ``n``: ``(k + 1) L[k + 1] = (2 k + 1 - x) L[k] - k L[k - 1]``.
+
+    Example:
+        >>> torch.special.laguerre_polynomial_l(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([0.1250])
+    """
 
     def scalar(self, s, input, n):
         return s.eval_laguerre(n, input)
@@ -247,7 +352,12 @@ class LaguerreL(Polynomial):
 
 
 class LegendreP(Polynomial):
-    """Legendre polynomial, degree ``n``: ``(k + 1) P[k + 1] = (2 k + 1) x P[k] - k P[k - 1]``."""
+    """Legendre polynomial, degree ``n``: ``(k + 1) P[k + 1] = (2 k + 1) x P[k] - k P[k - 1]``.
+
+    Example:
+        >>> torch.special.legendre_polynomial_p(torch.tensor([0.5]), torch.tensor([2]))
+        tensor([-0.1250])
+    """
 
     def scalar(self, s, input, n):
         return s.eval_legendre(n, input)

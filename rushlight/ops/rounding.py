@@ -40,7 +40,12 @@ class Step(Elementwise, abstract=True):
 
 
 class Floor(Step):
-    """The largest integer <= ``input``."""
+    """The largest integer <= ``input``.
+
+    Example:
+        >>> torch.floor(torch.tensor([-1.5, 0.5, 2.0]))
+        tensor([-2.,  0.,  2.])
+    """
 
     ufunc = np.floor
 
@@ -49,7 +54,12 @@ class Floor(Step):
 
 
 class Ceil(Step):
-    """The smallest integer >= ``input``."""
+    """The smallest integer >= ``input``.
+
+    Example:
+        >>> torch.ceil(torch.tensor([-1.5, 0.5, 2.0]))
+        tensor([-1.,  1.,  2.])
+    """
 
     ufunc = np.ceil
 
@@ -58,7 +68,12 @@ class Ceil(Step):
 
 
 class Trunc(Step):
-    """``input`` without its fraction: rounded towards 0."""
+    """``input`` without its fraction: rounded towards 0.
+
+    Example:
+        >>> torch.trunc(torch.tensor([-1.5, 0.5, 2.0]))
+        tensor([-1.,  0.,  2.])
+    """
 
     ufunc = np.trunc
 
@@ -81,7 +96,12 @@ class Round(Step):
 
 
 class Frac(Elementwise):
-    """``input - trunc(input)``: the fraction, with input's sign."""
+    """``input - trunc(input)``: the fraction, with input's sign.
+
+    Example:
+        >>> torch.frac(torch.tensor([-1.5, 0.25, 2.0]))
+        tensor([-0.5000,  0.2500,  0.0000])
+    """
 
     least = SOME
     ufunc = staticmethod(lambda x: x - np.trunc(x))
@@ -191,7 +211,12 @@ class Rounded(Elementwise, abstract=True):
 
 
 class FloorDivide(Rounded):
-    """``floor(input / other)``. Shape: broadcast of both."""
+    """``floor(input / other)``. Shape: broadcast of both.
+
+    Example:
+        >>> torch.floor_divide(torch.tensor([7, -7]), torch.tensor(2))
+        tensor([ 3, -4])
+    """
 
     floats = staticmethod(floor_divide)
 
@@ -246,6 +271,10 @@ class Remainder(Rounded):
     """``input - floor(input / other) * other``: Python's ``%``, with other's sign.
 
     Shape: broadcast of both.
+
+    Example:
+        >>> torch.remainder(torch.tensor([7, -7]), torch.tensor(3))
+        tensor([1, 2])
     """
 
     floats = staticmethod(remainder)
@@ -270,6 +299,10 @@ class Fmod(Rounded):
     """``input - trunc(input / other) * other``: C's ``fmod``, with input's sign.
 
     Shape: broadcast of both.
+
+    Example:
+        >>> torch.fmod(torch.tensor([7, -7]), torch.tensor(3))
+        tensor([ 1, -1])
     """
 
     floats = staticmethod(fmod)
@@ -296,7 +329,12 @@ def quotient(a: Any, b: Any, rounding_mode: str) -> Tensor:
 
 
 class Gcd(Elementwise):
-    """Greatest common divisor of integers, >= 0. Shape: broadcast of both."""
+    """Greatest common divisor of integers, >= 0. Shape: broadcast of both.
+
+    Example:
+        >>> torch.gcd(torch.tensor([12, 7]), torch.tensor([18, 5]))
+        tensor([6, 1])
+    """
 
     ufunc = np.gcd
     fast = dtypes.INTEGER_TYPES
@@ -306,7 +344,12 @@ class Gcd(Elementwise):
 
 
 class Lcm(Elementwise):
-    """Least common multiple of integers, >= 0. Shape: broadcast of both."""
+    """Least common multiple of integers, >= 0. Shape: broadcast of both.
+
+    Example:
+        >>> torch.lcm(torch.tensor([4, 7]), torch.tensor([6, 5]))
+        tensor([12, 35])
+    """
 
     ufunc = np.lcm
     fast = dtypes.INTEGER_TYPES

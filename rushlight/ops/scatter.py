@@ -77,6 +77,11 @@ def trimmed(src: Any, index: Any) -> Any:
 class Scatter(Op):
     """``input`` with ``input[index[i][j]][j] = src[i][j]`` for dim 0, and so on; src may be a
     number.
+
+    Example:
+        >>> torch.scatter(torch.zeros(2, 3), 1, torch.tensor([[2], [0]]), torch.ones(2, 1))
+        tensor([[0., 0., 1.],
+                [1., 0., 0.]])
     """
 
     overlap = "none"

@@ -271,7 +271,12 @@ class ClampBoth(Elementwise):
 
 
 class Abs(Elementwise):
-    """Absolute value; of complex numbers the modulus, a real number. Gradient 0 at 0."""
+    """Absolute value; of complex numbers the modulus, a real number. Gradient 0 at 0.
+
+    Example:
+        >>> torch.abs(torch.tensor([-1.5, 2.0]))
+        tensor([1.5000, 2.0000])
+    """
 
     ufunc = np.abs
 
@@ -295,7 +300,12 @@ def signs(x: Any) -> Any:
 
 
 class Sign(Elementwise):
-    """-1, 0 or 1 as the element is negative, zero or positive; NaN gives 0."""
+    """-1, 0 or 1 as the element is negative, zero or positive; NaN gives 0.
+
+    Example:
+        >>> torch.sign(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-1.,  0.,  1.])
+    """
 
     ufunc = staticmethod(signs)
     fast = dtypes.FLOATS
@@ -319,7 +329,12 @@ class Sign(Elementwise):
 
 
 class Sgn(Sign):
-    """``input / |input|``, 0 at 0: the sign, for complex numbers too."""
+    """``input / |input|``, 0 at 0: the sign, for complex numbers too.
+
+    Example:
+        >>> torch.sgn(torch.tensor([-2.0, 0.0, 3.0]))
+        tensor([-1.,  0.,  1.])
+    """
 
     def forward(self, arrays, params):
         x = arrays[0]
@@ -381,7 +396,12 @@ class NanToNum(Elementwise):
 
 
 class Copysign(Elementwise):
-    """``|input|`` with the sign of ``other``; integers become the default float."""
+    """``|input|`` with the sign of ``other``; integers become the default float.
+
+    Example:
+        >>> torch.copysign(torch.tensor([1.0, 2.0]), torch.tensor([-0.0, 3.0]))
+        tensor([-1.,  2.])
+    """
 
     compiled = True
     ufunc = np.copysign
@@ -435,7 +455,12 @@ class Conj(Elementwise):
 
 
 class Angle(Elementwise):
-    """``atan2(imag, real)`` in radians; for real elements 0 or pi by sign."""
+    """``atan2(imag, real)`` in radians; for real elements 0 or pi by sign.
+
+    Example:
+        >>> torch.angle(torch.tensor([1j, -1 + 0j]))
+        tensor([1.5708, 3.1416])
+    """
 
     fast = frozenset()
     result_dtype = dtypes.to_float

@@ -160,7 +160,15 @@ class IndexAdd(Op):
 
 
 class IndexCopy(Op):
-    """``input`` with slice ``index[i]`` of ``dim`` replaced by slice i of ``source``."""
+    """``input`` with slice ``index[i]`` of ``dim`` replaced by slice i of ``source``.
+
+    Example:
+        >>> rows = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+        >>> torch.index_copy(torch.zeros(3, 2), 0, torch.tensor([2, 0]), rows)
+        tensor([[3., 4.],
+                [0., 0.],
+                [1., 2.]])
+    """
 
     overlap = "none"
 

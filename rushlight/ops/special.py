@@ -50,7 +50,12 @@ def above(x, bound):
 
 
 class Erf(Special):
-    """Error function ``2 / sqrt(pi) * integral of exp(-t ** 2) from 0 to input``."""
+    """Error function ``2 / sqrt(pi) * integral of exp(-t ** 2) from 0 to input``.
+
+    Example:
+        >>> torch.erf(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8427])
+    """
 
     def scalar(self, s, input):
         return s.erf(input)
@@ -60,7 +65,12 @@ class Erf(Special):
 
 
 class Erfc(Special):
-    """``1 - erf(input)``, accurate for large ``input``."""
+    """``1 - erf(input)``, accurate for large ``input``.
+
+    Example:
+        >>> torch.erfc(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.1573])
+    """
 
     def scalar(self, s, input):
         return s.erfc(input)
@@ -70,7 +80,12 @@ class Erfc(Special):
 
 
 class Erfinv(Special):
-    """Inverse of erf, for ``input`` in [-1, 1]."""
+    """Inverse of erf, for ``input`` in [-1, 1].
+
+    Example:
+        >>> torch.erfinv(torch.tensor([0.0, 0.5]))
+        tensor([0.0000, 0.4769])
+    """
 
     def scalar(self, s, input):
         return s.erfinv(input)
@@ -80,7 +95,12 @@ class Erfinv(Special):
 
 
 class Erfcx(Special):
-    """``exp(input ** 2) * erfc(input)``."""
+    """``exp(input ** 2) * erfc(input)``.
+
+    Example:
+        >>> torch.special.erfcx(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.4276])
+    """
 
     label = "SpecialErfcx"
 
@@ -92,7 +112,12 @@ class Erfcx(Special):
 
 
 class Lgamma(Special):
-    """``log(|gamma(input)|)``."""
+    """``log(|gamma(input)|)``.
+
+    Example:
+        >>> torch.lgamma(torch.tensor([1.0, 5.0]))
+        tensor([0.0000, 3.1781])
+    """
 
     def scalar(self, s, input):
         return s.gammaln(input)
@@ -108,7 +133,12 @@ class Lgamma(Special):
 
 
 class Digamma(Special):
-    """Derivative of lgamma; NaN at negative integers, -inf at 0."""
+    """Derivative of lgamma; NaN at negative integers, -inf at 0.
+
+    Example:
+        >>> torch.digamma(torch.tensor([1.0, 2.0]))
+        tensor([-0.5772,  0.4228])
+    """
 
     def scalar(self, s, input):
         return s.psi(input)
@@ -153,7 +183,12 @@ class Polygamma(Special):
 
 
 class I0(Special):
-    """Modified Bessel function of the first kind, order 0."""
+    """Modified Bessel function of the first kind, order 0.
+
+    Example:
+        >>> torch.i0(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 1.2661])
+    """
 
     def scalar(self, s, input):
         return s.i0(input)
@@ -163,7 +198,12 @@ class I0(Special):
 
 
 class I1(Special):
-    """Modified Bessel function of the first kind, order 1."""
+    """Modified Bessel function of the first kind, order 1.
+
+    Example:
+        >>> torch.special.i1(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.5652])
+    """
 
     label = "SpecialI1"
 
@@ -176,7 +216,12 @@ class I1(Special):
 
 
 class I0e(Special):
-    """``exp(-|input|) * i0(input)``."""
+    """``exp(-|input|) * i0(input)``.
+
+    Example:
+        >>> torch.special.i0e(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.4658])
+    """
 
     label = "SpecialI0E"
 
@@ -188,7 +233,12 @@ class I0e(Special):
 
 
 class I1e(Special):
-    """``exp(-|input|) * i1(input)``."""
+    """``exp(-|input|) * i1(input)``.
+
+    Example:
+        >>> torch.special.i1e(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.2079])
+    """
 
     label = "SpecialI1E"
 
@@ -219,7 +269,12 @@ def with_ends(s, value, a, x, low, high):
 
 
 class Igamma(Special):
-    """Regularised lower incomplete gamma function P(input, other)."""
+    """Regularised lower incomplete gamma function P(input, other).
+
+    Example:
+        >>> torch.igamma(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 1.0]))
+        tensor([0.6321, 0.2642])
+    """
 
     def scalar(self, s, input, other):
         return with_ends(s, s.gammainc(input, other), input, other, 0, 1)
@@ -232,7 +287,12 @@ class Igamma(Special):
 
 
 class Igammac(Special):
-    """Regularised upper incomplete gamma function Q(input, other) = 1 - P."""
+    """Regularised upper incomplete gamma function Q(input, other) = 1 - P.
+
+    Example:
+        >>> torch.igammac(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 1.0]))
+        tensor([0.3679, 0.7358])
+    """
 
     def scalar(self, s, input, other):
         return with_ends(s, s.gammaincc(input, other), input, other, 1, 0)
@@ -245,7 +305,12 @@ class Igammac(Special):
 
 
 class Entr(Special):
-    """``-input * log(input)``; 0 at 0, -inf below."""
+    """``-input * log(input)``; 0 at 0, -inf below.
+
+    Example:
+        >>> torch.special.entr(torch.tensor([0.0, 0.5]))
+        tensor([0.0000, 0.3466])
+    """
 
     label = "SpecialEntr"
 
@@ -257,7 +322,12 @@ class Entr(Special):
 
 
 class Ndtr(Special):
-    """Area under the standard normal density from -inf to ``input``."""
+    """Area under the standard normal density from -inf to ``input``.
+
+    Example:
+        >>> torch.special.ndtr(torch.tensor([0.0, 1.96]))
+        tensor([0.5000, 0.9750])
+    """
 
     def scalar(self, s, input):
         return s.ndtr(input)
@@ -267,7 +337,12 @@ class Ndtr(Special):
 
 
 class LogNdtr(Special):
-    """Logarithm of ndtr, accurate for very negative ``input``."""
+    """Logarithm of ndtr, accurate for very negative ``input``.
+
+    Example:
+        >>> torch.special.log_ndtr(torch.tensor([0.0, -30.0]))
+        tensor([  -0.6931, -454.3213])
+    """
 
     label = "SpecialLogNdtr"
 
@@ -279,7 +354,12 @@ class LogNdtr(Special):
 
 
 class Ndtri(Special):
-    """Inverse of ndtr, for ``input`` in [0, 1]."""
+    """Inverse of ndtr, for ``input`` in [0, 1].
+
+    Example:
+        >>> torch.special.ndtri(torch.tensor([0.5, 0.975]))
+        tensor([0.0000, 1.9600])
+    """
 
     label = "SpecialNdtri"
 
@@ -294,6 +374,10 @@ class Xlog1py(Special):
     """``input * log1p(other)``, 0 where ``input`` is 0 (NaN where ``other`` is).
 
     Shape: broadcast of both.
+
+    Example:
+        >>> torch.special.xlog1py(torch.tensor([0.0, 2.0]), torch.tensor([-1.0, 1.0]))
+        tensor([0.0000, 1.3863])
     """
 
     def node_name(self, params, specs):
@@ -315,6 +399,10 @@ class Zeta(Special):
     """Hurwitz zeta function ``sum over k >= 0 of (k + other) ** -input``.
 
     Shape: broadcast of both.
+
+    Example:
+        >>> torch.special.zeta(torch.tensor([2.0]), torch.tensor([1.0]))
+        tensor([1.6449])
     """
 
     def scalar(self, s, input, other):

@@ -12,7 +12,12 @@ from rushlight.ops.math import Analytic
 
 
 class Sin(Analytic):
-    """Sine of an angle in radians."""
+    """Sine of an angle in radians.
+
+    Example:
+        >>> torch.sin(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8415])
+    """
 
     ufunc = np.sin
 
@@ -24,7 +29,12 @@ class Sin(Analytic):
 
 
 class Cos(Analytic):
-    """Cosine of an angle in radians."""
+    """Cosine of an angle in radians.
+
+    Example:
+        >>> torch.cos(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 0.5403])
+    """
 
     ufunc = np.cos
 
@@ -36,7 +46,12 @@ class Cos(Analytic):
 
 
 class Tan(Analytic):
-    """Tangent of an angle in radians."""
+    """Tangent of an angle in radians.
+
+    Example:
+        >>> torch.tan(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.5574])
+    """
 
     ufunc = np.tan
 
@@ -48,7 +63,12 @@ class Tan(Analytic):
 
 
 class Asin(Analytic):
-    """Inverse sine, in radians; NaN outside [-1, 1]."""
+    """Inverse sine, in radians; NaN outside [-1, 1].
+
+    Example:
+        >>> torch.asin(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.5708])
+    """
 
     compiled = True
     ufunc = np.arcsin
@@ -61,7 +81,12 @@ class Asin(Analytic):
 
 
 class Acos(Analytic):
-    """Inverse cosine, in radians; NaN outside [-1, 1]."""
+    """Inverse cosine, in radians; NaN outside [-1, 1].
+
+    Example:
+        >>> torch.acos(torch.tensor([1.0, 0.0]))
+        tensor([0.0000, 1.5708])
+    """
 
     compiled = True
     ufunc = np.arccos
@@ -74,7 +99,12 @@ class Acos(Analytic):
 
 
 class Atan(Analytic):
-    """Inverse tangent, in radians."""
+    """Inverse tangent, in radians.
+
+    Example:
+        >>> torch.atan(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7854])
+    """
 
     ufunc = np.arctan
 
@@ -86,7 +116,12 @@ class Atan(Analytic):
 
 
 class Sinh(Analytic):
-    """Hyperbolic sine."""
+    """Hyperbolic sine.
+
+    Example:
+        >>> torch.sinh(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 1.1752])
+    """
 
     ufunc = np.sinh
 
@@ -98,7 +133,12 @@ class Sinh(Analytic):
 
 
 class Cosh(Analytic):
-    """Hyperbolic cosine."""
+    """Hyperbolic cosine.
+
+    Example:
+        >>> torch.cosh(torch.tensor([0.0, 1.0]))
+        tensor([1.0000, 1.5431])
+    """
 
     ufunc = np.cosh
 
@@ -110,7 +150,12 @@ class Cosh(Analytic):
 
 
 class Tanh(Analytic):
-    """Hyperbolic tangent."""
+    """Hyperbolic tangent.
+
+    Example:
+        >>> torch.tanh(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.7616])
+    """
 
     ufunc = np.tanh
 
@@ -143,7 +188,12 @@ class TanhGrad(Elementwise):
 
 
 class Asinh(Analytic):
-    """Inverse hyperbolic sine."""
+    """Inverse hyperbolic sine.
+
+    Example:
+        >>> torch.asinh(torch.tensor([0.0, 1.0]))
+        tensor([0.0000, 0.8814])
+    """
 
     ufunc = np.arcsinh
 
@@ -155,7 +205,12 @@ class Asinh(Analytic):
 
 
 class Acosh(Analytic):
-    """Inverse hyperbolic cosine; NaN below 1."""
+    """Inverse hyperbolic cosine; NaN below 1.
+
+    Example:
+        >>> torch.acosh(torch.tensor([1.0, 2.0]))
+        tensor([0.0000, 1.3170])
+    """
 
     compiled = True
     least = SOME
@@ -171,7 +226,12 @@ class Acosh(Analytic):
 
 
 class Atanh(Analytic):
-    """Inverse hyperbolic tangent; NaN outside [-1, 1]."""
+    """Inverse hyperbolic tangent; NaN outside [-1, 1].
+
+    Example:
+        >>> torch.atanh(torch.tensor([0.0, 0.5]))
+        tensor([0.0000, 0.5493])
+    """
 
     compiled = True
     ufunc = np.arctanh
@@ -184,7 +244,12 @@ class Atanh(Analytic):
 
 
 class Atan2(Analytic):
-    """Angle of the point (``other``, ``input``), in (-pi, pi]. Shape: broadcast of both."""
+    """Angle of the point (``other``, ``input``), in (-pi, pi]. Shape: broadcast of both.
+
+    Example:
+        >>> torch.atan2(torch.tensor([1.0, -1.0]), torch.tensor([1.0, 0.0]))
+        tensor([ 0.7854, -1.5708])
+    """
 
     ufunc = np.arctan2
 

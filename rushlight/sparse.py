@@ -50,6 +50,11 @@ def mm(mat1: Tensor, mat2: Tensor, reduce: str | None = None) -> Tensor:
     Args:
         reduce: "sum" (default), or what a row of the result is of the scaled rows of ``mat2``:
             their "mean", "amax" or "amin"; 0 where there are none.
+
+    Example:
+        >>> torch.sparse.mm(torch.eye(2).to_sparse(), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        tensor([[1., 2.],
+                [3., 4.]])
     """
     if not (is_sparse(mat1) or is_sparse(mat2)):
         raise NotImplementedError("sparse.mm: neither matrix is sparse; use torch.mm.")
@@ -66,7 +71,13 @@ def mm(mat1: Tensor, mat2: Tensor, reduce: str | None = None) -> Tensor:
 
 
 def addmm(mat: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """``beta mat + alpha (mat1 @ mat2)``, where ``mat1`` is sparse and ``mat`` dense."""
+    """``beta mat + alpha (mat1 @ mat2)``, where ``mat1`` is sparse and ``mat`` dense.
+
+    Example:
+        >>> torch.sparse.addmm(torch.ones(2, 2), torch.eye(2).to_sparse(), torch.eye(2))
+        tensor([[2., 1.],
+                [1., 2.]])
+    """
     product = mm(mat1, mat2)
     product = product if alpha == 1 else product * alpha
     if beta == 0:  # whatever mat holds
@@ -97,6 +108,10 @@ def sum(input: Tensor, dim: Any = None, dtype: Any = None) -> Tensor:
     Args:
         dim: dims, all if None.
         dtype: converts the tensor first.
+
+    Example:
+        >>> torch.sparse.sum(torch.eye(3).to_sparse())
+        tensor(3.)
     """
     S.need(input, "sparse.sum")
     if dtype is not None:
@@ -109,6 +124,11 @@ def sum(input: Tensor, dim: Any = None, dtype: Any = None) -> Tensor:
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Exponentials of the entries, scaled to sum to one along ``dim``. What has no entry counts as
     minus infinity, so it has none in the result.
+
+    Example:
+        >>> torch.sparse.softmax(torch.tensor([[1.0, 1.0], [0.0, 3.0]]).to_sparse(), 1).to_dense()
+        tensor([[0.5000, 0.5000],
+                [0.0000, 1.0000]])
     """
     return normalised(input, dim, dtype, "SparseSoftmax")
 

@@ -188,6 +188,8 @@ def test_example(block, module, tmp_path, monkeypatch):
 def test_everything_public_says_what_it_does(place):
     public = {name: getattr(place, name) for name in dir(place) if not name.startswith("_")}
     assert [name for name, value in public.items() if callable(value) and not value.__doc__] == []
+    first = {name: (inspect.getdoc(v) or "").split("\n\n")[0] for name, v in public.items()}
+    assert [name for name, lines in first.items() if "\n " in lines] == []  # indented, in help()
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,13 @@ def normalize(
 
 
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
-    """Running sums of the selected elements."""
+    """Running sums of the selected elements.
+
+    Example:
+        >>> x, mask = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([True, True, False])
+        >>> torch.masked.cumsum(x, 0, mask=mask)
+        tensor([1., 3., 3.])
+    """
     x, mask = prepared(input, mask, dtype)
     return filled(x, mask, 0).cumsum(dim, dtype=x.dtype)
 

@@ -66,7 +66,13 @@ def prod(
     dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Products of the selected elements."""
+    """Products of the selected elements.
+
+    Example:
+        >>> x, mask = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([True, True, False])
+        >>> torch.masked.prod(x, 0, mask=mask)
+        tensor(2.)
+    """
     x, mask = prepared(input, mask, _default(input, dtype))
     x = filled(x, mask, 1)
     for d in reversed(all_dims(dim, x.ndim)):
@@ -82,7 +88,13 @@ def amax(
     dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """The largest of the selected elements."""
+    """The largest of the selected elements.
+
+    Example:
+        >>> x, mask = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([True, True, False])
+        >>> torch.masked.amax(x, 0, mask=mask)
+        tensor(2.)
+    """
     x, mask = prepared(input, mask, dtype)
     dims = all_dims(dim, x.ndim)
     x = filled(x, mask, lowest("amax", x))
@@ -97,7 +109,13 @@ def amin(
     dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """The least of the selected elements."""
+    """The least of the selected elements.
+
+    Example:
+        >>> x, mask = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([True, True, False])
+        >>> torch.masked.amin(x, 0, mask=mask)
+        tensor(1.)
+    """
     x, mask = prepared(input, mask, dtype)
     dims = all_dims(dim, x.ndim)
     x = filled(x, mask, highest("amin", x))
@@ -112,7 +130,13 @@ def argmax(
     dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Where the largest of the selected elements is, in ``input``'s dtype (or ``dtype``)."""
+    """Where the largest of the selected elements is, in ``input``'s dtype (or ``dtype``).
+
+    Example:
+        >>> x, mask = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([True, True, False])
+        >>> torch.masked.argmax(x, 0, mask=mask)
+        tensor(1.)
+    """
     x, mask = prepared(input, mask, dtype)
     return filled(x, mask, lowest("argmax", x)).argmax(dim, bool(keepdim)).to(x.dtype)
 
@@ -138,7 +162,13 @@ def mean(
     dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Means of the selected elements; nan where there are none."""
+    """Means of the selected elements; nan where there are none.
+
+    Example:
+        >>> x, mask = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([True, True, False])
+        >>> torch.masked.mean(x, 0, mask=mask)
+        tensor(1.5000)
+    """
     x, mask = prepared(input, mask, dtype)
     _floating("mean", x)
     dims = all_dims(dim, x.ndim)
@@ -156,7 +186,13 @@ def median(
     dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """The lower median of the selected elements; nan where there are none."""
+    """The lower median of the selected elements; nan where there are none.
+
+    Example:
+        >>> x, mask = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([True, True, False])
+        >>> torch.masked.median(x, 0, mask=mask)
+        tensor(1.)
+    """
     x, mask = prepared(input, mask, dtype)
     if not dtypes.is_floating(x._array.dtype):
         if mask is not None and not bool(mask.any(dim).all()):
@@ -234,6 +270,11 @@ def var(
         dim, keepdim, dtype, mask: as for ``sum``.
         unbiased: whether the correction is 1 (the default) or 0.
         correction: what is taken from the number of elements, >= 0.
+
+    Example:
+        >>> x, mask = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([True, True, False])
+        >>> torch.masked.var(x, 0, mask=mask)
+        tensor(0.5000)
     """
     x, mask = prepared(input, mask, dtype)
     if x._array.dtype not in dtypes.DIFFERENTIABLE:
@@ -261,7 +302,13 @@ def std(
     dtype: Any = None,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Standard deviations of the selected elements: the root of ``var``."""
+    """Standard deviations of the selected elements: the root of ``var``.
+
+    Example:
+        >>> x, mask = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([True, True, False])
+        >>> torch.masked.std(x, 0, mask=mask)
+        tensor(0.7071)
+    """
     return var(
         input, dim, unbiased, correction=correction, keepdim=keepdim, dtype=dtype, mask=mask
     ).sqrt()

@@ -51,7 +51,13 @@ def get_swa_multi_avg_fn() -> Callable[..., None]:
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Callable[..., Any]:
-    """An ``avg_fn``: ``decay average + (1 - decay) current``. ``decay``: in [0, 1]."""
+    """An ``avg_fn``: ``decay average + (1 - decay) current``. ``decay``: in [0, 1].
+
+    Example:
+        >>> average = torch.optim.swa_utils.get_ema_avg_fn(0.9)
+        >>> average(torch.tensor(1.0), torch.tensor(2.0), 1)
+        tensor(1.1000)
+    """
     _check_decay(decay)
 
     @no_grad()
@@ -176,6 +182,15 @@ class SWALR(LRScheduler):
         anneal_epochs: epochs until it is reached, >= 0.
         anneal_strategy: "cos" or "linear".
         last_epoch: the last epoch of an interrupted run, -1 to start.
+
+    Example:
+        >>> optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+        >>> schedule = SWALR(optimizer, 0.1, anneal_epochs=2, anneal_strategy="linear")
+        >>> for _ in range(2):
+        ...     optimizer.step()
+        ...     schedule.step()
+        >>> optimizer.param_groups[0]["lr"]
+        0.1
 
     Reference: Izmailov and others, 2018, arXiv:1803.05407.
     """

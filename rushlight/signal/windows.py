@@ -106,7 +106,12 @@ def general_hamming(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """``alpha - (1 - alpha) cos(t)``, t from 0 to 2 pi."""
+    """``alpha - (1 - alpha) cos(t)``, t from 0 to 2 pi.
+
+    Example:
+        >>> torch.signal.windows.general_hamming(5, alpha=0.5)
+        tensor([0.0000, 0.5000, 1.0000, 0.5000, 0.0000])
+    """
     options = {"dtype": dtype, "layout": layout, "device": device, "requires_grad": requires_grad}
     return general_cosine(M, a=[alpha, 1.0 - alpha], sym=sym, **options)  # type: ignore[arg-type]
 
@@ -120,7 +125,12 @@ def hamming(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """``0.54 - 0.46 cos(t)``, t from 0 to 2 pi."""
+    """``0.54 - 0.46 cos(t)``, t from 0 to 2 pi.
+
+    Example:
+        >>> torch.signal.windows.hamming(5)
+        tensor([0.0800, 0.5400, 1.0000, 0.5400, 0.0800])
+    """
     options = {"dtype": dtype, "layout": layout, "device": device, "requires_grad": requires_grad}
     return general_hamming(M, sym=sym, **options)  # type: ignore[arg-type]
 
@@ -134,7 +144,12 @@ def hann(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """``1/2 - 1/2 cos(t)``, t from 0 to 2 pi."""
+    """``1/2 - 1/2 cos(t)``, t from 0 to 2 pi.
+
+    Example:
+        >>> torch.signal.windows.hann(5)
+        tensor([0.0000, 0.5000, 1.0000, 0.5000, 0.0000])
+    """
     options = {"dtype": dtype, "layout": layout, "device": device, "requires_grad": requires_grad}
     return general_hamming(M, alpha=0.5, sym=sym, **options)  # type: ignore[arg-type]
 
@@ -148,7 +163,12 @@ def blackman(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """``0.42 - 0.5 cos(t) + 0.08 cos(2 t)``, t from 0 to 2 pi."""
+    """``0.42 - 0.5 cos(t) + 0.08 cos(2 t)``, t from 0 to 2 pi.
+
+    Example:
+        >>> torch.signal.windows.blackman(5)[1:4]
+        tensor([0.3400, 1.0000, 0.3400])
+    """
     return _make(
         "blackman",
         M,
@@ -172,6 +192,10 @@ def nuttall(
 ) -> Tensor:
     """Four cosines that leak least to far frequencies.
 
+    Example:
+        >>> torch.signal.windows.nuttall(5)
+        tensor([3.6280e-04, 2.2698e-01, 1.0000e+00, 2.2698e-01, 3.6280e-04])
+
     Reference: Nuttall, 1981, "Some Windows with Very Good Sidelobe Behavior".
     """
     options = {"dtype": dtype, "layout": layout, "device": device, "requires_grad": requires_grad}
@@ -187,7 +211,12 @@ def bartlett(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A triangle from 0 up to 1 and down to 0."""
+    """A triangle from 0 up to 1 and down to 0.
+
+    Example:
+        >>> torch.signal.windows.bartlett(5)
+        tensor([0.0000, 0.5000, 1.0000, 0.5000, 0.0000])
+    """
     return _make("bartlett", M, sym, triangle, dtype, layout, device, requires_grad)
 
 
@@ -200,7 +229,12 @@ def cosine(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Half a period of a sine, sampled in the middle of each of M steps."""
+    """Half a period of a sine, sampled in the middle of each of M steps.
+
+    Example:
+        >>> torch.signal.windows.cosine(5)
+        tensor([0.3090, 0.8090, 1.0000, 0.8090, 0.3090])
+    """
 
     def shape(n: int, span: float) -> Any:
         return np.sin(math.pi * (np.arange(n) + 0.5) / (span + 1))
@@ -226,6 +260,10 @@ def exponential(
         center: where it peaks; the middle by default, and always when ``sym``.
         tau: points in which it falls by e, > 0.
         sym: symmetric.
+
+    Example:
+        >>> torch.signal.windows.exponential(5, tau=2.0)
+        tensor([0.3679, 0.6065, 1.0000, 0.6065, 0.3679])
     """
     if tau <= 0:
         raise ValueError(f"Tau must be positive, got: {tau} instead.")
@@ -255,6 +293,10 @@ def gaussian(
         M: number of points, >= 0.
         std: width, > 0.
         sym: symmetric.
+
+    Example:
+        >>> torch.signal.windows.gaussian(5, std=1.0)
+        tensor([0.1353, 0.6065, 1.0000, 0.6065, 0.1353])
     """
     if std <= 0:
         raise ValueError(f"Standard deviation must be positive, got: {std} instead.")
@@ -281,6 +323,10 @@ def kaiser(
         M: number of points, >= 0.
         beta: >= 0; larger is narrower.
         sym: symmetric.
+
+    Example:
+        >>> torch.signal.windows.kaiser(5, beta=8.0)
+        tensor([0.0023, 0.3690, 1.0000, 0.3690, 0.0023])
     """
     if beta < 0:
         raise ValueError(f"beta must be non-negative, got: {beta} instead.")

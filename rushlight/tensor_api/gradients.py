@@ -26,7 +26,14 @@ def backward(
     grad_variables: Any = None,
     inputs: Any = None,
 ) -> None:
-    """Add the gradients of ``tensors`` to the leaves' ``grad``; see ``Tensor.backward``."""
+    """Add the gradients of ``tensors`` to the leaves' ``grad``; see ``Tensor.backward``.
+
+    Example:
+        >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+        >>> torch.autograd.backward([x.sum(), (x * x).sum()])
+        >>> x.grad
+        tensor([3., 5.])
+    """
     outputs = as_tuple(tensors)
     if not outputs:
         raise GraphError("backward: expected at least one tensor.")

@@ -32,7 +32,8 @@ def described(name: str) -> str | None:
         return DOES.get(name)
     if name.endswith("_"):
         return f"In-place form of ``{name[:-1]}``."
-    summary = (function.__doc__ or "").strip().split("\n\n")[0]
+    lines = (function.__doc__ or "").strip().split("\n\n")[0].splitlines()
+    summary = "\n".join([line.strip() for line in lines])
     return f"{summary}\n\nSee ``torch.{name}``." if summary else None
 
 

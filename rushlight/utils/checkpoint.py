@@ -181,7 +181,13 @@ def saved_through(pack: Any, unpack: Any) -> Any:
 def checkpoint_sequential(
     functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
 ) -> Any:
-    """A sequence of modules in ``segments`` checkpointed pieces; the last piece is kept."""
+    """A sequence of modules in ``segments`` checkpointed pieces; the last piece is kept.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+        >>> checkpoint_sequential(net, 2, torch.ones(3, 2), use_reentrant=False).shape
+        torch.Size([3, 1])
+    """
     if use_reentrant is None:
         _warn_of_default("checkpoint.checkpoint_sequential")
         use_reentrant = True

@@ -44,6 +44,10 @@ def get_total_norm(
         norm_type: p of the p-norm; inf for the largest magnitude.
         error_if_nonfinite: raise when the norm is nan or infinite.
         foreach: accepted; it changes nothing.
+
+    Example:
+        >>> nn.utils.get_total_norm([torch.tensor([3.0]), torch.tensor([4.0])])
+        tensor(5.)
     """
     listed = _listed(tensors)
     if not listed:
@@ -135,6 +139,13 @@ def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | Non
         parameters: whose gradients to limit.
         clip_value: >= 0.
         foreach: accepted; it changes nothing.
+
+    Example:
+        >>> w = nn.Parameter(torch.ones(2))
+        >>> w.grad = torch.tensor([-3.0, 0.2])
+        >>> nn.utils.clip_grad_value_([w], 0.5)
+        >>> w.grad
+        tensor([-0.5000,  0.2000])
     """
     limit: Any = float(clip_value)
     for grad in _gradients(parameters):

@@ -29,6 +29,12 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     Args:
         vec: as `parameters_to_vector` returns it.
         parameters: tensors, such as ``module.parameters()``; their data is replaced.
+
+    Example:
+        >>> layer = nn.Linear(2, 1)
+        >>> nn.utils.vector_to_parameters(torch.tensor([1.0, 2.0, 3.0]), layer.parameters())
+        >>> layer.weight.data, layer.bias.data
+        (tensor([[1., 2.]]), tensor([3.]))
     """
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected torch.Tensor, but got: {type(vec).__name__}")

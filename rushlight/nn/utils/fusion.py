@@ -30,6 +30,12 @@ def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
         conv: a convolution.
         bn: the batch normalisation behind it.
         transpose: whether the convolution is a transposed one.
+
+    Example:
+        >>> conv, norm = nn.Conv2d(1, 2, 3).eval(), nn.BatchNorm2d(2).eval()
+        >>> x = torch.randn(1, 1, 4, 4)
+        >>> torch.allclose(nn.utils.fuse_conv_bn_eval(conv, norm)(x), norm(conv(x)), atol=1e-6)
+        True
     """
     _in_evaluation(conv, bn)
     fused = copy.deepcopy(conv)

@@ -20,6 +20,10 @@ def skip_init(module_cls: type[Module], *args: Any, **kwargs: Any) -> Module:
         module_cls: class of the module; its constructor takes `device`.
         *args: for the constructor.
         **kwargs: for the constructor.
+
+    Example:
+        >>> nn.utils.skip_init(nn.Linear, 3, 2)
+        Linear(in_features=3, out_features=2, bias=True)
     """
     if not issubclass(module_cls, Module):
         raise RuntimeError(f"Expected a Module; got {module_cls}")

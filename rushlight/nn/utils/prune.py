@@ -344,6 +344,12 @@ def random_unstructured(module: Module, name: str, amount: float) -> Module:
         module: whose parameter.
         name: the parameter's name.
         amount: an int, so many entries; a float in [0, 1], that share of them.
+
+    Example:
+        >>> layer = nn.Linear(4, 2)
+        >>> _ = nn.utils.prune.random_unstructured(layer, "weight", amount=3)
+        >>> (layer.weight_mask == 0).sum()
+        tensor(3)
     """
     RandomUnstructured.apply(module, name, amount)
     return module
@@ -402,6 +408,12 @@ def ln_structured(
         n: order of the norm, as of ``torch.norm``.
         dim: along which slices are counted.
         importance_scores: what is measured instead of the parameter, of its shape.
+
+    Example:
+        >>> layer = nn.Linear(4, 2)
+        >>> _ = nn.utils.prune.ln_structured(layer, "weight", amount=1, n=2, dim=0)
+        >>> layer.weight_mask.sum()
+        tensor(4.)
     """
     LnStructured.apply(module, name, amount, n, dim, importance_scores=importance_scores)
     return module
@@ -459,6 +471,13 @@ def remove(module: Module, name: str) -> Module:
     Args:
         module: whose parameter.
         name: the parameter's name.
+
+    Example:
+        >>> layer = nn.Linear(4, 2)
+        >>> _ = nn.utils.prune.random_unstructured(layer, "weight", amount=3)
+        >>> _ = nn.utils.prune.remove(layer, "weight")
+        >>> (layer.weight == 0).sum()
+        tensor(3)
     """
     hook = _remove_hook(module, name)
     if hook is None:
@@ -470,7 +489,12 @@ def remove(module: Module, name: str) -> Module:
 
 
 def is_pruned(module: Module) -> bool:
-    """Whether a parameter of the module, or of one inside it, is pruned."""
+    """Whether a parameter of the module, or of one inside it, is pruned.
+
+    Example:
+        >>> nn.utils.prune.is_pruned(nn.Linear(4, 2))
+        False
+    """
     return any(
         isinstance(hook, BasePruningMethod)
         for inner in module.modules()

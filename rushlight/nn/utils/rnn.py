@@ -316,6 +316,12 @@ def pad_packed_sequence(
 
     Returns:
         The padded batch, (T, B, *) or (B, T, *), and the lengths, (B,).
+
+    Example:
+        >>> packed = nn.utils.rnn.pack_sequence([torch.tensor([1, 2, 3]), torch.tensor([4])])
+        >>> nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
+        (tensor([[1, 2, 3],
+                [4, 0, 0]]), tensor([3, 1]))
     """
     if type(sequence) is PaddedSequence:
         kept = sequence.refilled(padding_value, total_length)
@@ -405,6 +411,10 @@ def unpad_sequence(
         padded_sequences: (T, B, *), or (B, T, *) when batch_first.
         lengths: (B,).
         batch_first: whether the batch is the first dim.
+
+    Example:
+        >>> nn.utils.rnn.unpad_sequence(torch.tensor([[1, 2], [3, 0]]), torch.tensor([2, 1]), True)
+        [tensor([1, 2]), tensor([3])]
     """
     if not batch_first:
         padded_sequences = padded_sequences.transpose(0, 1)
@@ -419,12 +429,22 @@ def pack_sequence(sequences: list[Tensor], enforce_sorted: bool = True) -> Packe
     Args:
         sequences: tensors (length, *), all of the same other sizes.
         enforce_sorted: require lengths in decreasing order; otherwise the sequences are sorted.
+
+    Example:
+        >>> nn.utils.rnn.pack_sequence([torch.tensor([1, 2, 3]), torch.tensor([4])]).batch_sizes
+        tensor([2, 1, 1])
     """
     lengths = [t.size(0) for t in sequences]
     return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
 
 
 def unpack_sequence(packed_sequences: PackedSequence) -> list[Tensor]:
-    """Split a packed batch into its sequences: the opposite of `pack_sequence`."""
+    """Split a packed batch into its sequences: the opposite of `pack_sequence`.
+
+    Example:
+        >>> packed = nn.utils.rnn.pack_sequence([torch.tensor([1, 2, 3]), torch.tensor([4])])
+        >>> nn.utils.rnn.unpack_sequence(packed)
+        [tensor([1, 2, 3]), tensor([4])]
+    """
     padded, lengths = pad_packed_sequence(packed_sequences, batch_first=True)
     return unpad_sequence(padded, lengths, batch_first=True)

@@ -67,6 +67,11 @@ def spectral_norm(
         eps: smallest norm to divide by.
         dim: the outputs' dim; 0, or 1 for transposed convolutions, unless given.
 
+    Example:
+        >>> layer = nn.utils.spectral_norm(nn.Linear(3, 2))
+        >>> sorted(name for name, _ in layer.named_buffers())
+        ['weight_u', 'weight_v']
+
     Reference: Miyato et al., 2018, arXiv:1802.05957.
     """
     hooks = module._forward_pre_hooks.values()

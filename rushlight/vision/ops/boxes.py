@@ -61,6 +61,13 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: floa
         scores: ``(N)``.
         idxs: ``(N)``, the category of each box.
         iou_threshold: as of `nms`.
+
+    Example:
+        >>> from rushlight.vision import ops
+        >>> boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 2.0, 1.9]])
+        >>> scores, kinds = torch.tensor([0.9, 0.8]), torch.tensor([0, 1])
+        >>> ops.batched_nms(boxes, scores, kinds, 0.5)
+        tensor([0, 1])
     """
     if not boxes.numel():
         return T.empty(0, dtype=INT64)
@@ -69,13 +76,26 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: floa
 
 
 def remove_small_boxes(boxes: Tensor, min_size: float) -> Tensor:
-    """Indices of the boxes with both sides at least ``min_size``."""
+    """Indices of the boxes with both sides at least ``min_size``.
+
+    Example:
+        >>> from rushlight.vision import ops
+        >>> boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 5.0, 5.0]])
+        >>> ops.remove_small_boxes(boxes, 2)
+        tensor([1])
+    """
     sides = boxes[:, 2:] - boxes[:, :2]
     return T.where((sides >= min_size).all(1))[0]
 
 
 def clip_boxes_to_image(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Boxes cut at the border of an image of ``size`` (height, width), in pixels."""
+    """Boxes cut at the border of an image of ``size`` (height, width), in pixels.
+
+    Example:
+        >>> from rushlight.vision import ops
+        >>> ops.clip_boxes_to_image(torch.tensor([[-1.0, 2.0, 9.0, 9.0]]), (5, 8))
+        tensor([[0., 2., 8., 5.]])
+    """
     height, width = size
     parts = [boxes[..., i].clamp(min=0, max=limit) for i, limit in enumerate((width, height) * 2)]
     return T.stack(parts, -1)
@@ -88,6 +108,11 @@ def box_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
         boxes: ``(..., 4)``.
         in_fmt: "xyxy" (corners), "xywh" (corner and size) or "cxcywh" (centre and size).
         out_fmt: likewise.
+
+    Example:
+        >>> from rushlight.vision import ops
+        >>> ops.box_convert(torch.tensor([[1.0, 1.0, 2.0, 3.0]]), "xywh", "xyxy")
+        tensor([[1., 1., 3., 4.]])
     """
     for name in (in_fmt, out_fmt):
         if name not in ("xyxy", "xywh", "cxcywh"):
@@ -110,7 +135,13 @@ def box_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
 
 
 def box_area(boxes: Tensor) -> Tensor:
-    """Areas. Shape: ``(N, 4) -> (N)``."""
+    """Areas. Shape: ``(N, 4) -> (N)``.
+
+    Example:
+        >>> from rushlight.vision import ops
+        >>> ops.box_area(torch.tensor([[0.0, 0.0, 2.0, 3.0]]))
+        tensor([6.])
+    """
     if not boxes.is_floating_point():
         boxes = boxes if boxes.dtype in (INT32, INT64) else boxes.int()
     elif boxes.element_size() < 4:
@@ -134,6 +165,13 @@ def box_iou(boxes1: Tensor, boxes2: Tensor, fmt: str = "xyxy") -> Tensor:
         boxes1: ``(N, 4)``.
         boxes2: ``(M, 4)``.
         fmt: notation of both, as of `box_convert`.
+
+    Example:
+        >>> from rushlight.vision import ops
+        >>> boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [1.0, 1.0, 3.0, 3.0]])
+        >>> ops.box_iou(boxes, boxes)
+        tensor([[1.0000, 0.1429],
+                [0.1429, 1.0000]])
     """
     if fmt != "xyxy":
         boxes1, boxes2 = (box_convert(b, fmt, "xyxy") for b in (boxes1, boxes2))
@@ -150,6 +188,13 @@ def _hull(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
     """`box_iou` less the share of the hull that neither box covers. Shape: ``(N, M)``.
+
+    Example:
+        >>> from rushlight.vision import ops
+        >>> boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0], [1.0, 1.0, 3.0, 3.0]])
+        >>> ops.generalized_box_iou(boxes, boxes)
+        tensor([[ 1.0000, -0.0794],
+                [-0.0794,  1.0000]])
 
     Reference: Rezatofighi et al., 2019, arXiv:1902.09630.
     """
@@ -180,7 +225,15 @@ def complete_box_iou(boxes1: Tensor, boxes2: Tensor, eps: float = 1e-7) -> Tenso
 
 
 def masks_to_boxes(masks: Tensor) -> Tensor:
-    """The boxes around nonzero pixels, as float32. Shape: ``(N, H, W) -> (N, 4)``."""
+    """The boxes around nonzero pixels, as float32. Shape: ``(N, H, W) -> (N, 4)``.
+
+    Example:
+        >>> from rushlight.vision import ops
+        >>> mask = torch.zeros(1, 4, 4)
+        >>> mask[0, 1:3, 2] = 1
+        >>> ops.masks_to_boxes(mask)
+        tensor([[2., 1., 2., 2.]])
+    """
     out: Any = np.zeros((masks.shape[0], 4), np.float32)
     for box, mask in zip(out, masks._array, strict=True):
         y, x = np.nonzero(mask)

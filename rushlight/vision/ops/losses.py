@@ -31,6 +31,11 @@ def sigmoid_focal_loss(
         gamma: how much easy examples count less.
         reduction: "none", "mean" or "sum".
 
+    Example:
+        >>> from rushlight.vision import ops
+        >>> ops.sigmoid_focal_loss(torch.tensor([0.0, 3.0]), torch.tensor([1.0, 1.0]))
+        tensor([4.3322e-02, 2.7321e-05])
+
     Reference: Lin et al., 2017, arXiv:1708.02002.
     """
     if not (0 <= alpha <= 1) and alpha != -1:

@@ -266,6 +266,11 @@ def stochastic_depth(input: Tensor, p: float, mode: str, training: bool = True) 
         mode: "batch", all at once, or "row", each row by itself.
         training: whether to do anything.
 
+    Example:
+        >>> from rushlight.vision import ops
+        >>> ops.stochastic_depth(torch.ones(4, 2), p=0.5, mode="row", training=False).sum()
+        tensor(8.)
+
     Reference: Huang et al., 2016, arXiv:1603.09382.
     """
     if p < 0.0 or p > 1.0:

@@ -41,6 +41,11 @@ class ColorJitter(Module):
         contrast: the same.
         saturation: the same.
         hue: range in [-0.5, 0.5]; one number v means (-v, v).
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.ColorJitter(brightness=0.2, hue=0.1)(torch.rand(3, 8, 8)).shape
+        torch.Size([3, 8, 8])
     """
 
     def __init__(
@@ -79,7 +84,13 @@ class ColorJitter(Module):
 
 
 class Grayscale(Module):
-    """Brightness only, in one or three equal channels."""
+    """Brightness only, in one or three equal channels.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.Grayscale()(torch.rand(3, 4, 4)).shape
+        torch.Size([1, 4, 4])
+    """
 
     def __init__(self, num_output_channels: int = 1) -> None:
         super().__init__()
@@ -113,6 +124,11 @@ class GaussianBlur(Module):
     Args:
         kernel_size: odd; one number or (width, height).
         sigma: range of the standard deviation in pixels, or one number.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.GaussianBlur(3, sigma=1.0)(torch.ones(1, 3, 3)).sum()
+        tensor(9.)
     """
 
     def __init__(self, kernel_size: Any, sigma: Any = (0.1, 2.0)) -> None:

@@ -53,7 +53,13 @@ class Compose:
 
 
 class Lambda:
-    """A function of your own."""
+    """A function of your own.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.Lambda(lambda image: image * 2)(torch.ones(1, 1, 2))
+        tensor([[[2., 2.]]])
+    """
 
     def __init__(self, lambd: Callable[[Any], Any]) -> None:
         if not callable(lambd):
@@ -73,6 +79,12 @@ class RandomApply(Module):
     Args:
         transforms: a sequence, or a ``ModuleList``.
         p: in [0, 1].
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> blur = transforms.GaussianBlur(3)
+        >>> transforms.RandomApply([blur], p=0.5)(torch.rand(3, 8, 8)).shape
+        torch.Size([3, 8, 8])
     """
 
     def __init__(self, transforms: Any, p: float = 0.5) -> None:
@@ -118,6 +130,12 @@ class RandomChoice(_Several):
     Args:
         transforms: to choose from.
         p: weight of each, default equal.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> flips = [transforms.RandomHorizontalFlip(1.0), transforms.RandomVerticalFlip(1.0)]
+        >>> transforms.RandomChoice(flips)(torch.rand(3, 4, 5)).shape
+        torch.Size([3, 4, 5])
     """
 
     def __init__(

@@ -13,6 +13,12 @@ from rushlight.vision.transforms import functional as F
 class ToTensor:
     """Pillow image or array (H, W[, C]) -> tensor (C, H, W); uint8 values become floats in [0,
     1].
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> import numpy as np
+        >>> transforms.ToTensor()(np.full((2, 2, 1), 255, np.uint8)).shape
+        torch.Size([1, 2, 2])
     """
 
     def __call__(self, pic: Any) -> Tensor:
@@ -54,6 +60,12 @@ class ConvertImageDtype(Module):
 
     Args:
         dtype: of the result.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> image = torch.tensor([[[0, 255]]], dtype=torch.uint8)
+        >>> transforms.ConvertImageDtype(torch.float32)(image)
+        tensor([[[0., 1.]]])
     """
 
     def __init__(self, dtype: Any) -> None:
@@ -73,6 +85,11 @@ class Normalize(Module):
         inplace: change the tensor itself.
 
     Shape: (..., C, H, W), floats.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.Normalize(mean=[0.5], std=[0.25])(torch.tensor([[[0.5, 1.0]]]))
+        tensor([[[0., 2.]]])
     """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], inplace: bool = False) -> None:

@@ -35,6 +35,11 @@ class Resize(Module):
         interpolation: how new pixels get their values.
         max_size: with one number, a limit of the longer side.
         antialias: when shrinking a tensor, average over all old pixels.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.Resize((8, 6))(torch.rand(3, 32, 32)).shape
+        torch.Size([3, 8, 6])
     """
 
     def __init__(
@@ -67,6 +72,12 @@ class CenterCrop(Module):
 
     Args:
         size: (height, width), or one number for both.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.CenterCrop(2)(torch.arange(16).reshape(1, 4, 4))
+        tensor([[[ 5,  6],
+                 [ 9, 10]]])
     """
 
     def __init__(self, size: int | Sequence[int]) -> None:
@@ -88,6 +99,13 @@ class Pad(Module):
             bottom).
         fill: value of the new pixels, for "constant".
         padding_mode: "constant", "edge", "reflect" or "symmetric".
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.Pad(1)(torch.ones(1, 1, 1))
+        tensor([[[0., 0., 0.],
+                 [0., 1., 0.],
+                 [0., 0., 0.]]])
     """
 
     def __init__(
@@ -123,6 +141,11 @@ class RandomCrop(Module):
         pad_if_needed: add as many as a small image lacks.
         fill: value of added pixels, for "constant".
         padding_mode: "constant", "edge", "reflect" or "symmetric".
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.RandomCrop(32, padding=4)(torch.rand(3, 32, 32)).shape
+        torch.Size([3, 32, 32])
     """
 
     def __init__(
@@ -179,6 +202,11 @@ class RandomResizedCrop(Module):
         ratio: range of its width / height.
         interpolation: how new pixels get their values.
         antialias: as for ``Resize``.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.RandomResizedCrop(224)(torch.rand(3, 300, 400)).shape
+        torch.Size([3, 224, 224])
     """
 
     def __init__(
@@ -240,6 +268,11 @@ class FiveCrop(Module):
 
     Args:
         size: (height, width), or one number for both.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> len(transforms.FiveCrop(2)(torch.rand(3, 4, 4)))
+        5
     """
 
     def __init__(self, size: int | Sequence[int]) -> None:
@@ -259,6 +292,11 @@ class TenCrop(Module):
     Args:
         size: (height, width), or one number for both.
         vertical_flip: mirror top to bottom instead.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> len(transforms.TenCrop(2)(torch.rand(3, 4, 4)))
+        10
     """
 
     def __init__(self, size: int | Sequence[int], vertical_flip: bool = False) -> None:

@@ -18,7 +18,13 @@ FLOAT32 = dtypes.by_name["float32"]
 
 
 class RandomHorizontalFlip(Module):
-    """The mirror image with probability ``p``."""
+    """The mirror image with probability ``p``.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.RandomHorizontalFlip(p=1.0)(torch.tensor([[[1, 2, 3]]]))
+        tensor([[[3, 2, 1]]])
+    """
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
@@ -32,7 +38,14 @@ class RandomHorizontalFlip(Module):
 
 
 class RandomVerticalFlip(Module):
-    """Upside down with probability ``p``."""
+    """Upside down with probability ``p``.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.RandomVerticalFlip(p=1.0)(torch.tensor([[[1], [2]]]))
+        tensor([[[2],
+                 [1]]])
+    """
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
@@ -67,6 +80,11 @@ class RandomRotation(Module):
         expand: make the result large enough for all of the image.
         center: point (x, y) that stays; default the middle.
         fill: value of what lay outside.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.RandomRotation(10)(torch.rand(3, 8, 8)).shape
+        torch.Size([3, 8, 8])
     """
 
     def __init__(
@@ -193,6 +211,11 @@ class RandomErasing(Module):
         ratio: range of its height / width.
         value: a number, one number per channel, or "random" for noise.
         inplace: change the tensor itself.
+
+    Example:
+        >>> from rushlight.vision import transforms
+        >>> transforms.RandomErasing(p=1.0)(torch.ones(3, 32, 32)).min()
+        tensor(0.)
 
     Reference: Zhong and others, 2017, arXiv:1708.04896.
     """

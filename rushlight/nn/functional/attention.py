@@ -270,11 +270,7 @@ def multi_head_attention_forward(
     """
     batched = check_shapes(query, key, value, key_padding_mask, attn_mask, num_heads)
     if not batched:
-        same = key is value, query is key
-        query, key0, value0 = query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1)
-        value = key0 if same[0] else value0
-        key = query if same[1] else key0
-        value = key if same[0] else value
+        query, key, value = as_batch(query, key, value)
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
     length, n, e = query._array.shape
     source = key._array.shape[0]
@@ -291,33 +287,10 @@ def multi_head_attention_forward(
     key_padding = additive(key_padding_mask, "key_padding_mask", d, attn_mask)
     mask_free = is_causal and key_padding is None and not need_weights
     mask = None if mask_free else additive(attn_mask, "attn_mask", d, check=False)
-    separate = None
-    if use_separate_proj_weight:
-        separate = q_proj_weight, k_proj_weight, v_proj_weight
-        if any(w is None for w in separate):
-            raise AssertionError(
-                "use_separate_proj_weight is True but one of q_proj_weight, k_proj_weight,"
-                " v_proj_weight is None"
-            )
-        if key._array.shape[:2] != value._array.shape[:2]:
-            raise AssertionError(
-                f"key's sequence and batch dims {key._array.shape[:2]} do not match value's"
-                f" {value._array.shape[:2]}"
-            )
-    elif key._array.shape != value._array.shape:
-        raise AssertionError(
-            f"key shape {tuple(key._array.shape)} does not match value shape"
-            f" {tuple(value._array.shape)}"
-        )
-    q, k, v = project(query, key, value, in_proj_weight, in_proj_bias, separate)
-    if mask is not None:
-        expected = (length, source) if mask._array.ndim == 2 else (n * num_heads, length, source)
-        if tuple(mask._array.shape) != expected:
-            raise RuntimeError(
-                f"The shape of the {mask._array.ndim}D attn_mask is {tuple(mask._array.shape)}, but"
-                f" should be {expected}."
-            )
-        mask = mask.unsqueeze(0) if mask._array.ndim == 2 else mask
+    maps = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
+    check_maps(key, value, maps)
+    q, k, v = project(query, key, value, in_proj_weight, in_proj_bias, maps)
+    mask = None if mask is None else of_heads(mask, n * num_heads, length, source)
     extra = 0
     if bias_k is not None and bias_v is not None:
         k, v, extra = T.cat([k, bias_k.repeat(1, n, 1)]), T.cat([v, bias_v.repeat(1, n, 1)]), 1
@@ -340,16 +313,7 @@ def multi_head_attention_forward(
         key_padding = None if key_padding is None else constant_pad_nd(key_padding, (0, extra))
     source = k._array.shape[1]
     if key_padding is not None:
-        if tuple(key_padding._array.shape) != (n, source):
-            raise AssertionError(
-                f"expecting key_padding_mask shape of {(n, source)}, but got"
-                f" {tuple(key_padding._array.shape)}"
-            )
-        wide = (
-            key_padding.view(n, 1, 1, source)
-            .expand(-1, num_heads, -1, -1)
-            .reshape(n * num_heads, 1, source)
-        )
+        wide = padding_of_heads(key_padding, n, num_heads, source)
         mask = wide if mask is None else mask + wide
     p = dropout_p if training else 0.0
     if need_weights:
@@ -370,6 +334,52 @@ def multi_head_attention_forward(
     out = out.permute(2, 0, 1, 3).reshape(n * length, e)
     out = linear(out, out_proj_weight, out_proj_bias).unflatten(0, (length, n))
     return out if batched else out.squeeze(1), None
+
+
+def as_batch(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Single sequences as batches of one; what is one tensor stays one, as `project` asks."""
+    q = query.unsqueeze(1)
+    k = q if key is query else key.unsqueeze(1)
+    return q, k, k if value is key else value.unsqueeze(1)
+
+
+def check_maps(key: Tensor, value: Tensor, maps: tuple[Tensor | None, ...] | None) -> None:
+    """AssertionError where keys and values do not go together, or one of their own maps lacks."""
+    keys, values = tuple(key._array.shape), tuple(value._array.shape)
+    if maps is None:
+        if keys != values:
+            raise AssertionError(f"key shape {keys} does not match value shape {values}")
+        return
+    if any(w is None for w in maps):
+        raise AssertionError(
+            "use_separate_proj_weight is True but one of q_proj_weight, k_proj_weight,"
+            " v_proj_weight is None"
+        )
+    if keys[:2] != values[:2]:
+        raise AssertionError(
+            f"key's sequence and batch dims {keys[:2]} do not match value's {values[:2]}"
+        )
+
+
+def of_heads(mask: Tensor, heads: int, length: int, source: int) -> Tensor:
+    """The mask of every head in turn, checked, or of all, ``(1, L, S)``."""
+    shape = tuple(mask._array.shape)
+    expected = (length, source) if len(shape) == 2 else (heads, length, source)
+    if shape != expected:
+        raise RuntimeError(
+            f"The shape of the {len(shape)}D attn_mask is {shape}, but should be {expected}."
+        )
+    return mask.unsqueeze(0) if len(shape) == 2 else mask
+
+
+def padding_of_heads(padding: Tensor, n: int, heads: int, source: int) -> Tensor:
+    """A mask of keys, ``(N, S)``, checked, for each head: ``(N * heads, 1, S)``."""
+    if tuple(padding._array.shape) != (n, source):
+        raise AssertionError(
+            f"expecting key_padding_mask shape of {(n, source)}, but got"
+            f" {tuple(padding._array.shape)}"
+        )
+    return padding.view(n, 1, 1, source).expand(-1, heads, -1, -1).reshape(n * heads, 1, source)
 
 
 def tensor_weights_of(q: Tensor, k: Tensor, mask: Tensor | None) -> Tensor:

@@ -258,6 +258,15 @@ def test_a_loss_of_one_score_for_each_sample_says_how_to_make_shapes_alike():
         F.mse_loss(r(3, 1), r(3))
 
 
+class Watched(rushlight.Tensor):
+    """From its first tensor on, functions ask."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+@pytest.mark.parametrize("asking", [False, True])
 @pytest.mark.parametrize(
     ("call", "says"),
     [
@@ -270,9 +279,12 @@ def test_a_loss_of_one_score_for_each_sample_says_how_to_make_shapes_alike():
         (lambda x: rushlight.optim.SGD([torch.nn.Parameter(x)]), r"PyTorch's torch\.nn"),
     ],
 )
-def test_tensors_of_pytorch_are_refused(call, says):
+def test_tensors_of_pytorch_are_refused(call, says, asking):
+    """Also while functions ask their arguments whether these have ``__torch_function__``."""
+    watched = r(1).as_subclass(Watched) if asking else None
     with pytest.raises(TypeError, match=says):
         call(torch.zeros(2))
+    del watched
 
 
 def test_samples_of_several_shapes():

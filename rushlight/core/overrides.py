@@ -19,7 +19,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from rushlight.core.state import Mode, modes, state
-from rushlight.core.tensor import KNOWN_KINDS, Tensor, meeting
+from rushlight.core.tensor import KNOWN_KINDS, Tensor, is_pytorchs, meeting
 from rushlight.devices import device
 from rushlight.dtypes import dtype
 
@@ -62,9 +62,13 @@ class AskNobody(AskNoArguments):
 
 
 def overrides(kind: Any) -> bool:
-    """Whether objects of a type answer in the place of functions."""
+    """Whether objects of a type answer in the place of functions. PyTorch's tensors would call the
+    function again, without end.
+    """
     own = getattr(kind, "__torch_function__", None)
-    return own is not None and own is not without_overrides and kind is not Tensor
+    if own is None or own is without_overrides or kind is Tensor:
+        return False
+    return not is_pytorchs(kind)
 
 
 def overriding(arguments: Iterable[Any]) -> list[Any]:

@@ -253,12 +253,16 @@ def no_tensor(function: str, *inputs: Any) -> TypeError:
 
 
 def kind_of(x: Any) -> str:
-    """What an error calls something that is no tensor: its class, and of PyTorch's the module too,
-    which a program that imports both may have mixed up.
+    """What an error calls something that is no tensor: its class, and of PyTorch's tensors, which a
+    program that imports both may have mixed up, the module too.
     """
     kind = type(x)
-    foreign = kind.__module__.partition(".")[0] == "torch"
-    return f"PyTorch's {kind.__module__}.{kind.__name__}" if foreign else kind.__name__
+    return f"PyTorch's {kind.__module__}.{kind.__name__}" if is_pytorchs(kind) else kind.__name__
+
+
+def is_pytorchs(kind: Any) -> bool:
+    """Whether a class is one of PyTorch's tensors."""
+    return any([base.__name__ == "TensorBase" for base in getattr(kind, "__mro__", ())])
 
 
 def explained(function: Any, args: Any, named: Any, error: AttributeError) -> Exception:

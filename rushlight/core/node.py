@@ -87,7 +87,8 @@ class Node:
 
     # Note [Saved values by name]
     # ``_saved_self``, ``_saved_other`` and ``_saved_result`` are the first two inputs and the
-    # output of an op, whatever its rules call them; other inputs, and parameters, keep their names.
+    # output of an op, whatever its rules call them; other inputs, and parameters, keep their names,
+    # where ``Op.public`` says nothing else.
 
     def saved_places(self) -> dict[str, int]:
         """By public name, where in ``saved`` a value is."""
@@ -97,8 +98,10 @@ class Node:
         if len(names) < 3:
             names = ["self", *["other" if n in ("b", "y") else n for n in names[1:]]]
         outs = ["result"] if len(self.op.outputs) == 1 else list(self.op.outputs)
-        saved = self.saved or ()
-        return {n: i for i, n in enumerate([*names, *outs]) if i < len(saved)}
+        saved, public = self.saved or (), self.op.public
+        places = {public.get(n, n): i for i, n in enumerate([*names, *outs]) if i < len(saved)}
+        places.pop("", None)
+        return places
 
     def __getattr__(self, name: str) -> Any:
         """``_saved_x``: the value that was saved of x; ``_raw_saved_x``: its place."""

@@ -36,6 +36,9 @@ def parameters(function: Any) -> tuple[tuple[str, ...], bool]:
     return code.co_varnames[1 : code.co_argcount], bool(code.co_kwonlyargcount)
 
 
+REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}  # as nodes tell them
+
+
 class Op:
     """A definition of a computation: what it computes (``eager``), and its gradient.
 
@@ -73,6 +76,9 @@ class Op:
     anywhere = False  # whether ``eager`` takes arrays of any device
     tells_size = False  # whether nodes tell the first input's size, where the gradient needs it
     keeps_order = False  # results lie in memory as the first input does, see `eager_in_order`
+
+    # what nodes call saved values and parameters where PyTorch has other names; "": not at all
+    public: ClassVar[dict[str, str]] = {}
 
     bind: ClassVar[Callable[..., Any]]
     update: ClassVar[Callable[..., Any]]
@@ -208,8 +214,17 @@ class Op:
 
     def told(self, node: Any) -> dict[str, Any]:
         """What nodes show as ``_saved_...`` beside the values that were saved."""
-        size = {"self_sym_sizes": node.specs[0][0]} if self.tells_size and node.specs else {}
-        return {**(node.params or {}), **size}
+        found = {}
+        for name, value in (node.params or {}).items():
+            if name == "reduction":
+                value = REDUCTIONS.get(value, value)
+            elif name == "padding" and isinstance(value, tuple) and isinstance(value[0], tuple):
+                value = tuple([before for before, _ in value])
+            found[self.public.get(name, name)] = value
+        found.pop("", None)
+        if self.tells_size and node.specs:
+            found["self_sym_sizes"] = node.specs[0][0]
+        return found
 
     def make_bind(self) -> Callable[..., Any]:
         """The function that applies the op."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -124,6 +124,10 @@ class AvgPool(Op):
 
     compiled = True
     label = "AvgPool2D"
+    public: ClassVar = {
+        "kernel": "kernel_size", "include_pad": "count_include_pad", "divisor": "divisor_override",
+        "out": "", "after": "",
+    }  # fmt: skip
 
     def backward_name(self, params):
         """A line is pooled as an image of one row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class Embedding(Op):
     """``weight[index]``; the row ``padding_idx`` gets no gradient. Shape:
     ``(V, D), (*) -> (*, D)``.
     """
+
+    public: ClassVar = {"index": "indices", "by_frequency": "scale_grad_by_freq"}
 
     def eager(self, xp, weight, index, *, padding_idx, by_frequency):
         return look_up(weight, index)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -224,6 +224,7 @@ class BinaryCrossEntropyWithLogits(Op):
 
     compiled = True
     precision = "float32"
+    public: ClassVar = {"input": "self"}
 
     def eager(self, xp, input, target, pos_weight, *, reduction):
         d = input.dtype
@@ -539,6 +540,7 @@ class CrossEntropy(Op):
 
     compiled = True
     precision = "float32"
+    public: ClassVar = {"logp": "self", "input": ""}
 
     def node_name(self, params, specs):
         return nll_name(params, specs)

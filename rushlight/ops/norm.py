@@ -8,7 +8,7 @@ the same formula is written in Tensor instead.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -234,6 +234,7 @@ class BatchNorm(Op):
 
     outputs = ("out", "mean", "scale")
     label = "NativeBatchNorm"
+    public: ClassVar = {"mean": "", "scale": ""}
 
     def eager(self, xp, input, weight, bias, *, eps):
         found = by_loop("block norm", input, weight, bias, eps, *channels_of(input.shape))
@@ -432,6 +433,7 @@ class LayerNorm(Op):
 
     outputs = ("out", "mean", "scale")
     label = "NativeLayerNorm"
+    public: ClassVar = {"mean": "", "scale": "", "rank": "", "center": "", "eps": ""}
 
     def eager(self, xp, input, weight, bias, *, rank, eps, center):
         k = input.shape[-1] if rank == 1 else math.prod(input.shape[-rank:])
@@ -525,6 +527,7 @@ class GroupNorm(Op):
 
     outputs = ("out", "mean", "scale")
     label = "NativeGroupNorm"
+    public: ClassVar = {"mean": "", "scale": "", "groups": "group"}
     least = ALONE
 
     def eager(self, xp, input, weight, bias, *, groups, eps):

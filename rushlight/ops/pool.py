@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -169,6 +169,7 @@ class MaxPool(Op):
     compiled = True
     outputs = ("values", "taps")
     label = "MaxPool2DWithIndices"
+    public: ClassVar = {"kernel": "kernel_size", "out": "", "taps": ""}
 
     def backward_name(self, params):
         """A line is pooled as an image of one row."""

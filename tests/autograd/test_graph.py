@@ -131,6 +131,37 @@ def test_nodes_tell_sizes_and_places(lib):
 
 
 @LIBRARIES
+def test_nodes_of_losses_norms_and_pools_tell_what_they_saved(lib):
+    F, x = lib.nn.functional, lib.ones(1, 2, 4, 4, requires_grad=True)
+    logits, classes = x[0, :, 0], lib.tensor([0, 1])
+    pooled = {"kernel_size": (2, 2), "padding": (1, 1)}
+    for made, facts in [
+        (F.mse_loss(x, x.detach()), {"reduction": 1}),
+        (F.smooth_l1_loss(x, x.detach(), reduction="sum"), {"reduction": 2, "beta": 1.0}),
+        (F.binary_cross_entropy_with_logits(x, x.detach()), {"reduction": 1}),
+        (F.nll_loss(logits, classes, reduction="none"), {"reduction": 0}),
+        (F.cross_entropy(logits, classes), {"reduction": 1}),
+        (F.max_pool2d(x, 2, padding=1), {**pooled, "dilation": (1, 1)}),
+        (F.avg_pool2d(x, 2, padding=1), {**pooled, "count_include_pad": True}),
+        (F.conv2d(x, lib.ones(1, 2, 3, 3), padding=1), {"padding": (1, 1), "groups": 1}),
+        (F.embedding(classes, x[0, 0]), {"scale_grad_by_freq": False}),
+        (F.group_norm(x, 2), {"group": 2, "eps": 1e-5}),
+    ]:
+        for name, value in facts.items():
+            assert getattr(made.grad_fn, f"_saved_{name}") == value
+    for made, names in [
+        (F.cross_entropy(logits, classes), "self target"),
+        (F.binary_cross_entropy_with_logits(x, x.detach()), "self target"),
+        (F.embedding(classes, x[0, 0]), "indices"),
+        (F.layer_norm(x, (4,), lib.ones(4), lib.ones(4)), "input weight"),
+    ]:
+        for name in names.split():
+            assert isinstance(getattr(made.grad_fn, f"_saved_{name}"), lib.Tensor)
+    probabilities = F.cross_entropy(logits, classes).grad_fn._saved_self
+    assert probabilities.tolist() == logits.log_softmax(1).tolist()
+
+
+@LIBRARIES
 def test_outputs_of_an_operation_have_one_node(lib):
     x = lib.arange(12.0).view(2, 6).requires_grad_()
     a, b = x.split((2, 4), 1)

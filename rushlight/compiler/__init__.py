@@ -10,15 +10,15 @@ What the user calls, and which program serves a call:
   ``entered``: programs that are entered directly
 - ``signatures``, ``leaves``, ``given``: what a program depends on in arguments
 - ``surroundings``: what a function reaches besides; of that ``code`` says what it may read,
-  ``objects`` where attributes are, ``guards`` that it is as it was, ``held`` and ``layout`` what
-  that was, and ``places`` where it may change
+  ``objects`` where attributes are, ``guards``, ``optimizer_guards`` and ``tensor_guards`` that it
+  is as it was, ``held`` and ``layout`` what that was, and ``places`` where it may change
 
 A call becomes a graph:
 
 - ``capture``: one call, traced and judged; ``trace``: what core tells of it; ``values``: what
   arrays stand for, ``storages`` what they look at, ``orders`` how they lie in memory, ``living``
   what outlives the call; ``graph``: the result, with its verifier
-- numbers that may be others later: ``python_numbers``, ``numeric``,
+- numbers that may be others later: ``traced_numbers``, ``python_numbers``, ``numeric``,
   ``counted`` and ``sources`` (an optimizer's), ``drawn`` from ``generators``, ``indices``,
   ``lists``
 - ``lent`` and ``early``: NumPy's arrays; ``said``: what is printed; ``results``: what is returned;

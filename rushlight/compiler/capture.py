@@ -16,7 +16,7 @@ import numpy as np
 
 from rushlight.compiler.code import Code
 from rushlight.compiler.given import Given
-from rushlight.compiler.guards import Guard, Hooks, Kinds, Tags
+from rushlight.compiler.guards import Guard, Hooks
 from rushlight.compiler.held import content, items
 from rushlight.compiler.lent import Whole
 from rushlight.compiler.live import Gradients, Live, is_live
@@ -25,6 +25,7 @@ from rushlight.compiler.places import Memory, Wanting
 from rushlight.compiler.python_numbers import released
 from rushlight.compiler.results import Alias, Flat, aliases_of
 from rushlight.compiler.surroundings import Surroundings, hooks_of
+from rushlight.compiler.tensor_guards import Kinds, Tags
 from rushlight.compiler.trace import Trace
 from rushlight.compiler.variant import Variant, present_mode
 from rushlight.core.generator import Watch

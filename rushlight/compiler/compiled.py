@@ -18,10 +18,11 @@ from rushlight.compiler import memory
 from rushlight.compiler.capture import Call, changed_by_itself
 from rushlight.compiler.code import Code
 from rushlight.compiler.given import Given
-from rushlight.compiler.guards import CHANGING, Guard, Kept, Options
+from rushlight.compiler.guards import CHANGING, Guard
 from rushlight.compiler.held import NotCompared
 from rushlight.compiler.leaves import Named
 from rushlight.compiler.lists import Growing, Grown, Tail
+from rushlight.compiler.optimizer_guards import Kept, Options
 from rushlight.compiler.places import Item, Place, are_numbers, signature_of
 from rushlight.compiler.replay import replayed, settled
 from rushlight.compiler.signatures import itself, sharing, signature

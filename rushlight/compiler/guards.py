@@ -1,17 +1,15 @@
 """What a program takes for granted besides its arguments, and whether it is still so.
 
 Each guard can be checked in Python (``holds``), and where CPython keeps what it depends on in words
-of memory, by looking at these (``words``; see Note [Entry] in backends/llvm/entry.py).
+of memory, by looking at these (``words``; see Note [Entry] in backends/llvm/entry.py). Those of
+optimizers and of tensors have files of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import is_not
 from types import FunctionType, ModuleType
 from typing import Any
-
-import numpy as np
 
 from rushlight.compiler.code import Code
 from rushlight.compiler.held import (
@@ -25,13 +23,11 @@ from rushlight.compiler.held import (
     dict_words,
     held,
     item_words,
-    list_words,
     version_of,
     words_within,
 )
-from rushlight.compiler.layout import CELL_AT, TYPE_AT, class_words, function_slots, slots, word
+from rushlight.compiler.layout import CELL_AT, TYPE_AT, class_words, function_slots, word
 from rushlight.compiler.objects import (
-    Same,
     attributes,
     has,
     names_of_bases,
@@ -39,138 +35,11 @@ from rushlight.compiler.objects import (
     optimizes,
     ours,
 )
+from rushlight.compiler.optimizer_guards import Kept, Options, Plain
 from rushlight.compiler.places import Attribute, Cell, Item, Place, within
-from rushlight.core.device_array import DeviceArray
+from rushlight.compiler.tensor_guards import Flags, Kinds, Shared, Tags
 from rushlight.core.node import RemovableHandle
 from rushlight.core.tensor import Tensor
-
-
-class Plain:
-    """The plain values of a dict: an optimizer's options."""
-
-    def __init__(self, what: str, d: dict[str, Any], without: tuple[str, ...] = ()) -> None:
-        self.what, self.d, self.without = what, d, without
-        self.values = self.read()
-
-    def read(self) -> dict[str, Any]:
-        """The plain values now, and which tensors there are."""
-        plain = {k: v for k, v in self.d.items() if type(v) in PLAIN and k not in self.without}
-        tensors = {k: Same(v) for k, v in self.d.items() if isinstance(v, Tensor)}
-        return plain | tensors if tensors else plain
-
-    def holds(self) -> bool:
-        """Whether they are as they were."""
-        return self.read() == self.values
-
-    def words(self) -> Words | None:
-        """See ``dict_words``."""
-        return dict_words(self.d)
-
-    def changed(self) -> str:
-        """Which value is another now."""
-        now = self.read()
-        both = {**self.values, **now}
-        names = [k for k in both if now.get(k, self) != self.values.get(k, self)]
-        return ", ".join([f"{self.what}{k}" for k in names])
-
-
-class Options(Plain):
-    """The options of a parameter group, without those that programs read anew at each call."""
-
-    def __init__(
-        self, what: str, group: dict[str, Any], read_anew: frozenset[str], moving: Moving
-    ) -> None:
-        counters = [name for name in group if ("item", id(group), name) in moving]
-        super().__init__(what, group, (*read_anew, *counters))
-
-    def moved(self) -> set[str]:
-        """Options that are numbers, or tuples of them, and others now."""
-        now = self.read()
-        both = {k for k in self.values if k in now and now[k] != self.values[k]}
-        return {k for k in both if are_numbers(now[k]) and are_numbers(self.values[k])}
-
-    def places(self) -> list[Place] | None:
-        """Where integers are that changed, as an optimizer's own count of steps does; None if there
-        is more.
-        """
-        now, then = self.read(), self.values
-        moved = [k for k in {**now, **then} if now.get(k, self) != then.get(k, self)]
-        counts = all([type(now.get(k)) is int and type(then.get(k)) is int for k in moved])
-        return [Item(self.d, k) for k in moved] if counts else None
-
-
-def are_numbers(value: Any) -> bool:
-    """Whether a value is a float, or some in a tuple."""
-    return type(value) is float or (
-        type(value) is tuple and bool(value) and all([type(v) is float for v in value])
-    )
-
-
-class Kept:
-    """Which parameters an optimizer has, and what it keeps for each: loaded state is other tensors,
-    and other groups; one may be added.
-    """
-
-    def __init__(self, optimizer: Any, moving: Moving = frozenset()) -> None:
-        self.optimizer, self.with_state, self.moving = optimizer, True, moving
-        self.groups = list(optimizer.param_groups)  # whose options a program reads
-        self.count = self.entries()
-        self.values = held(self.read(), (), moving)
-
-    def entries(self) -> int:
-        """How much it keeps."""
-        kept = self.optimizer.state
-        return len(kept) + sum([len(v) for v in kept.values() if isinstance(v, dict)])
-
-    def grew(self) -> bool:
-        """Whether it keeps more by now: a step made state, which other steps go on with."""
-        return self.entries() > self.count
-
-    def read(self) -> list[Any]:
-        """What there is now."""
-        groups = [g["params"] for g in self.optimizer.param_groups]
-        return [groups, self.optimizer.state] if self.with_state else [groups]
-
-    def narrow(self, used: Any) -> None:
-        """Look at the state no longer, unless it is among the tensors that the trace used, or may
-        be numbers: a user's optimizer keeps what it likes.
-        """
-        if not ours(self.optimizer):
-            return
-        state = [v for kept in self.optimizer.state.values() for v in kept.values()]
-        if not any([id(v) in used for v in state]):
-            self.with_state = False
-            self.values = held(self.read())
-
-    def holds(self) -> bool:
-        """Whether it is the same."""
-        now = self.optimizer.param_groups
-        if len(now) != len(self.groups) or any(map(is_not, now, self.groups)):
-            return False
-        return alike(self.read(), self.values)
-
-    def places(self) -> list[Place] | None:
-        """Where what changed is; None where that cannot be said."""
-        now, then = self.read(), self.values.content
-        if not self.with_state or not alike(now[0], then[0]) or now[1] is not then[1].x:
-            return None
-        return within(Item(now, 1), then[1], now[1])
-
-    def words(self) -> Words | None:
-        """See ``dict_words``."""
-        o = self.optimizer
-        found = Words()
-        lists = [list_words(o.param_groups), *[words_within(g["params"]) for g in o.param_groups]]
-        state = words_within(o.state, (), self.moving) if self.with_state else Words()
-        for more in (dict_words(attributes(o)), state, *lists):
-            if more is None:
-                return None
-            found.take(more)
-        return found
-
-    def changed(self) -> str:
-        """Whose it is."""
-        return f"the parameters or the state of {type(self.optimizer).__name__}"
 
 
 class Attributes:
@@ -428,120 +297,6 @@ class Globals:
         """Where what changed is; None where that cannot be said."""
         both = [(Item(self.d, k), self.values[k]) for k in self.others()]
         return joined([within(place, then, place.get()) for place, then in both])
-
-
-class Flags:
-    """Whether tensors from outside require gradients, as ``before`` says by identity or now."""
-
-    def __init__(self, tensors: list[Tensor], before: dict[int, bool]) -> None:
-        self.tensors = tensors
-        self.values = [before.get(id(t), t._wants_grad) for t in tensors]
-
-    def holds(self) -> bool:
-        """Whether they still do."""
-        return [t._wants_grad for t in self.tensors] == self.values
-
-    def words(self) -> Words | None:
-        """Each tensor holds True or False."""
-        at = slots().get("_wants_grad")
-        if at is None:
-            return None
-        return Words([(id(t) + at, id(t._wants_grad)) for t in self.tensors])
-
-    def changed(self) -> str:
-        """What was set."""
-        return "a tensor's requires_grad"
-
-
-class Shared:
-    """That tensors, and the gradients of leaves, have one array, which is one input."""
-
-    def __init__(self, tensors: list[Tensor], leaves: list[Tensor]) -> None:
-        self.tensors, self.leaves = tensors, leaves
-
-    def holders(self) -> list[Any]:
-        """The tensors, and the gradients that there are now."""
-        return [*self.tensors, *[leaf._grad for leaf in self.leaves]]
-
-    def holds(self) -> bool:
-        """Whether it is still one."""
-        first, *others = [None if t is None else t._array for t in self.holders()]
-        return first is not None and all([a is first for a in others])
-
-    def words(self) -> Words | None:
-        """Each tensor holds its array, and each leaf its gradient."""
-        at, holders = slots(), self.holders()
-        if not at or not self.holds():
-            return None
-        found = Words([(id(leaf) + at["_grad"], id(leaf._grad)) for leaf in self.leaves], holders)
-        found.take(Words([(id(t) + at["_array"], id(t._array)) for t in holders]))
-        found.kept += [t._array for t in holders]
-        return found
-
-    def changed(self) -> str:
-        """What became several."""
-        return "memory that tensors or gradients shared"
-
-
-def kind(x: Any) -> tuple[Any, ...]:
-    """An array's shape and dtype, and where its elements lie; other layouts have guards."""
-    if x.__class__ is DeviceArray:
-        return x.shape, x.dtype, x.strides, x.driver
-    return x.shape, x.dtype, x.strides if x.__class__ is np.ndarray else ()
-
-
-class Tags:
-    """What users put on tensors, where the function may ask for it by name."""
-
-    def __init__(self, tensors: list[Tensor], code: Code) -> None:
-        self.tensors, self.code = tensors, code
-        self.values = self.read()
-
-    def read(self) -> list[Any]:
-        """What is there now."""
-        return [self.code.tags(t) if t.__dict__ else () for t in self.tensors]
-
-    def holds(self) -> bool:
-        """Whether it is as it was."""
-        return self.read() == self.values
-
-    def words(self) -> None:
-        """There are none."""
-
-    def changed(self) -> str:
-        """What was put there, or taken away."""
-        return "an attribute of a tensor"
-
-
-class Kinds:
-    """Shapes, dtypes and the like of tensors whose elements the function does not read."""
-
-    def __init__(self, tensors: list[Tensor]) -> None:
-        self.tensors = tensors
-        self.values = self.read()
-
-    def read(self) -> list[Any]:
-        """What they are now."""
-        return [(*kind(t._array), t._wants_grad) for t in self.tensors]
-
-    def holds(self) -> bool:
-        """Whether they still are."""
-        return self.read() == self.values
-
-    def words(self) -> Words | None:
-        """Each tensor holds its array, and True or False."""
-        at = slots()
-        if not at:
-            return None
-        found = Words(kept=[t._array for t in self.tensors])
-        for t in self.tensors:
-            for name in ("_array", "_wants_grad"):
-                found.append((id(t) + at[name], id(getattr(t, name))))
-        return found
-
-    def changed(self) -> str:
-        """What is another."""
-        return "a tensor's shape, dtype, order or requires_grad"
 
 
 def contents(cell: Any) -> Any:

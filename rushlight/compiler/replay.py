@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from rushlight.compiler.capture import Call
-from rushlight.compiler.guards import CHANGING, Attributes, Guard, Options
+from rushlight.compiler.guards import CHANGING, Attributes, Guard
 from rushlight.compiler.held import PLAIN
 from rushlight.compiler.live import Live
+from rushlight.compiler.optimizer_guards import Options
 from rushlight.compiler.program import empty, run_noted
 from rushlight.compiler.trace import Trace
 from rushlight.compiler.variant import Variant, turned

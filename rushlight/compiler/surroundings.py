@@ -33,12 +33,9 @@ from rushlight.compiler.guards import (
     Globals,
     Guard,
     Hooks,
-    Kept,
     Members,
-    Options,
     Unhooked,
     Variable,
-    are_numbers,
     contents,
 )
 from rushlight.compiler.held import PLAIN, grows, items
@@ -54,6 +51,7 @@ from rushlight.compiler.objects import (
     optimizes,
     ours,
 )
+from rushlight.compiler.optimizer_guards import Kept, Options, are_floats
 from rushlight.compiler.places import Attribute, Cell, Item, Place, Planted
 from rushlight.compiler.python_numbers import CONVERSIONS, number, of_math
 from rushlight.compiler.said import Printing
@@ -410,7 +408,7 @@ def with_options(planted: Planted, groups: list[dict[str, Any]], names: Any) -> 
     """Also numbers among the options of parameter groups."""
     for g in groups:
         for name in sorted(names):
-            if are_numbers(g.get(name)):
+            if are_floats(g.get(name)):
                 planted.add(Item(g, name), Option(g, name), symbol_of_option)
     return planted
 

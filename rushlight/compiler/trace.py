@@ -19,35 +19,26 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
-from rushlight.compiler.counted import Makers, source_of
 from rushlight.compiler.early import Added, Early, is_input
 from rushlight.compiler.graph import Input, Node, Value
 from rushlight.compiler.indices import Indices
 from rushlight.compiler.lent import Found, Lent, listed
-from rushlight.compiler.lines import users_line
 from rushlight.compiler.living import living_tensors, only_viewed, saved_arrays
 from rushlight.compiler.orders import Spread, Turn, has_gaps, order_in_memory
 from rushlight.compiler.primitives import Require
 from rushlight.compiler.program import blank
 from rushlight.compiler.python_numbers import (
-    Number,
-    Reading,
-    applied,
-    is_late,
     is_number,
-    python_value,
-    read,
     value_of,
 )
 from rushlight.compiler.storages import Storage, within
-from rushlight.compiler.values import MOST_EXACT, Values
+from rushlight.compiler.traced_numbers import TracedNumbers
 from rushlight.core import sampling
 from rushlight.core.device_array import DeviceArray
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap, same_window
 from rushlight.core.op import Op
-from rushlight.core.state import GradMode, modes, state
+from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
 from rushlight.errors import Explained
 from rushlight.ops.arithmetic import Pow
@@ -55,11 +46,10 @@ from rushlight.ops.copy import Cast, Copy, Fill
 from rushlight.ops.random import Draw, Normal, NormalPairs
 from rushlight.ops.view import Permute, owner
 
-LARGEST = float(np.finfo(np.float32).max)
 OVERWRITING = (Fill, Draw, Copy)
 
 
-class Trace(Values):
+class Trace(TracedNumbers):
     """Records one call. ``arguments``: the call's tensor arguments, in order."""
 
     def __init__(
@@ -72,7 +62,7 @@ class Trace(Values):
         self.added: list[Added] = []
         self.of_arrays: set[int] = set()  # owners of memory that nobody may write to
         self.early.begin(arguments)
-        self.indices, self.makers = Indices(self), Makers(self.graph)
+        self.indices = Indices(self)
         # what was in memory that is written to while gradients are traced ahead of time
         self.undo: list[tuple[Any, Any]] | None = None
         self.first = 0  # values of the graph before that time
@@ -86,14 +76,8 @@ class Trace(Values):
         self.replaced: set[int] = set()
         self.walked = False  # whether it ran a backward pass, and so hooks of leaves
         self.required = False  # whether there are conditions of which the function says more
-        self.watch: list[Any] = []  # what gives a Python value, and the value that it must give
-        self.decided: list[str] = []  # lines of the user that need it to be that
-        self.made: list[Any] = []  # references to Numbers
-        self.readings: list[Reading] = []  # what Python read of tensors
         self.handles = False  # whether the function may catch errors
         self.asks_truth = False  # whether it may ask if something is True
-        self.assumed: list[str] = []  # lines of the user where a value decided what follows
-        self.pinned: list[str] = []  # integers of which each value takes a capture of its own
         self.refused: list[str] = []  # ops that raised an error, which the function then caught
         self.turns: list[Turn] = []
         self.writes: list[int] = []  # that the counter of each updated tensor saw
@@ -109,11 +93,6 @@ class Trace(Values):
     def __exit__(self, *exc: object) -> None:
         modes.trace = None
         state.busy -= 1
-
-    @property
-    def open(self) -> bool:
-        """Whether this call is being traced."""
-        return modes.trace is self
 
     # What core tells
 
@@ -220,73 +199,12 @@ class Trace(Values):
         storage = None if window is None else window.storage
         return storage is None or (storage.input is not None and not storage.writes)
 
-    def refuse(self, what: str) -> None:
-        """Python needs a value."""
-        self.fail(
-            f"{what} at {users_line()} needs a value while tracing",
-            "return the tensor and read it outside",
-        )
-
     def require(self, condition: Tensor) -> None:
         """A condition is taken to be True: a call where it is not runs as it is, and raises."""
         if self.failure is None:
             value = self.graph.value((), np.dtype(bool))
             self.note(Require.instance, [self.operand(condition)], {}, [value])
             self.required = True
-
-    def read(self, t: Tensor) -> Any:
-        """What Python reads of a tensor of one element: a Number."""
-        if self.failure is not None:
-            return python_value(t)
-        if t._array.dtype == np.bool_:  # Python decides by it, if only with "is True"
-            outcome = python_value(t)
-            self.assume(lambda: t.reshape(()), outcome)
-            return outcome
-        with GradMode(False):
-            return read(t, self)
-
-    def assume(self, condition: Callable[[], Tensor], outcome: bool) -> None:
-        """A value decides what follows: a call where it would be decided otherwise is left by the
-        program before anything is written.
-        """
-        if self.failure is not None or not self.open:
-            return
-        with GradMode(False):
-            t = condition() if outcome else condition().logical_not()
-            if self.failure is None:
-                node = Node(Require.instance, [self.operand(t)], {"assumed": True}, [], self.line())
-                node.outputs.append(self.graph.value((), np.dtype(bool)))
-                self.graph.nodes.append(node)
-                self.assumed.append(users_line())
-
-    def pin(self, what: str, t: Tensor) -> None:
-        """Python needs the integer in a tensor at once, as a size or an index: a call where it is
-        another is left by the program, and gets a capture of its own.
-        """
-        value = python_value(t)
-        self.pinned.append(f"{what} at {users_line()}")
-        self.assume(lambda: t.detach().reshape(()) == value, True)
-
-    def pin_drawn(self, value: Any) -> None:
-        """Python needs a random number at once. Another integer gets a capture of its own."""
-        if type(value) is int:
-            self.pinned.append(f"a random integer used at {users_line()}")
-        else:
-            self.fail(
-                f"it does more with a random number at {users_line()} than compute with it and "
-                "compare it",
-                "draw it before, and pass it",
-            )
-
-    def applied(self, function: Callable[..., Any], *numbers: Any) -> Any:
-        """What a function of the module math makes of numbers; Numbers give a Number."""
-        return applied(function, *numbers) if any(map(is_number, numbers)) else function(*numbers)
-
-    def watched(self, source: Callable[[], Any], value: Any) -> None:
-        """What later calls must find as well."""
-        if self.open:
-            self.watch.append((source, value))
-            self.decided.append(users_line())
 
     def computed(self, op: Op, inputs: Any, params: dict[str, Any], result: Any) -> None:
         """An op made new tensors."""
@@ -400,66 +318,6 @@ class Trace(Values):
             self.graph.inputs.append(Input(value, "constant", blank(a.shape, a.dtype)))
             self.window(a, Storage(value), ())
 
-    def moves(self, params: dict[str, Any], inputs: Any) -> bool:
-        """Whether a number that may be another in later calls is a param of an op of floats."""
-        if not any([is_number(v) and type(v.value) is not bool for v in params.values()]):
-            return False
-        found = [t._array.dtype for t in inputs if isinstance(t, Tensor)]
-        floats = [d for d in found if d != np.bool_]
-        same = [d == floats[0] and d in (np.float32, np.float64) for d in floats]
-        return bool(same) and all(same)
-
-    def scalar(self, x: Any, d: np.dtype[Any], fills: bool = False) -> Tensor | None:
-        """A number that may be another in later calls as a 0-dim tensor of dtype d; None where that
-        is not the same as the number, or, where it ``fills`` memory, raises.
-        """
-        x = self.known(x)
-        if not is_number(x) or d not in (np.float32, np.float64, np.int64):
-            return None
-        whole = type(x.value) is int and abs(x.value) < MOST_EXACT
-        if not whole and (type(x.value) is not float or d == np.int64):
-            return None
-        if fills and d == np.float32 and not is_late(x) and LARGEST < abs(x) < np.inf:
-            return None
-        with GradMode(False):
-            return self.tensor_of(x).to(dtypes.of[d])
-
-    def tensor_of(self, n: Number) -> Tensor:
-        """A number as a 0-dim tensor, float64 or int64."""
-        if is_late(n):
-            return n.late()  # type: ignore[misc]
-        t = wrap(np.asarray(n.value, np.float64))
-        self.unexplained.discard(t._array)
-        self.window(t._array, Storage(self._number_input(n)), ())
-        return t
-
-    def plain(self, arrays: list[Any]) -> list[Any]:
-        """Operands for NumPy, which takes only Python's own floats for numbers without a dtype."""
-        return [value_of(a) for a in arrays]
-
-    def known(self, x: Any) -> Any:
-        """x with Numbers in the place of NumPy's numbers that are known before the program runs."""
-        if type(x) is Lent and x.is_early:
-            number = isinstance(x.value, np.generic) and x.value.dtype.kind in "iuf"
-            return x.item() if number else x.fixed()
-        if type(x) in (list, tuple):
-            return type(x)([self.known(v) for v in x])
-        return {k: self.known(v) for k, v in x.items()} if type(x) is dict else x
-
-    def fixed(self, x: Any) -> Any:
-        """x with the present values of Numbers in it: where those are not operands, a change means
-        another capture.
-        """
-        if type(x) is Lent and x.is_early:
-            return x.fixed()
-        if is_number(x):
-            return x.fixed()
-        if type(x) in (list, tuple):
-            return type(x)([self.fixed(v) for v in x])
-        if type(x) is dict:
-            return {k: self.fixed(v) for k, v in x.items()}
-        return x
-
     def touched(self, leaf: Tensor, replaces: bool = False) -> None:
         """A leaf's gradient is about to be looked at, accumulated into, or replaced unseen."""
         if replaces:
@@ -468,15 +326,6 @@ class Trace(Values):
             self.looked.add(id(leaf))
         g = leaf._grad
         self.leaves.setdefault(id(leaf), (leaf, None if g is None else weakref.ref(g)))
-
-    def number(self, t: Tensor) -> Number:
-        """A 0-dim tensor that an optimizer counts steps with, as a number of the call."""
-        value, now = self.operand(t), float(python_value(t))
-        source = source_of(value, self.makers)
-        if source is None:
-            self.refuse("a computed number")
-            return Number(now, lambda: now, self)
-        return Number(now, source, self)
 
     def expect(self, t: Tensor, position: int) -> None:
         """A tensor made for the trace stands for an argument that later calls bring."""

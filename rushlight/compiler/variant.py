@@ -14,11 +14,12 @@ from rushlight import dtypes
 from rushlight.compiler import pipeline
 from rushlight.compiler.buffers import HELD, Buffers
 from rushlight.compiler.given import Given
-from rushlight.compiler.guards import Flags, Guard, Options, Shared
+from rushlight.compiler.guards import Guard
 from rushlight.compiler.held import alike
 from rushlight.compiler.layout import dicts_have_versions
 from rushlight.compiler.leaves import CONTAINERS, classes_in, paths, spread
 from rushlight.compiler.memory import address
+from rushlight.compiler.optimizer_guards import Options
 from rushlight.compiler.orders import Spread, Turn
 from rushlight.compiler.places import Memory, Place, Wanting, form, is_plain
 from rushlight.compiler.program import empty, run_noted
@@ -26,6 +27,7 @@ from rushlight.compiler.results import TENSOR, Alias, rebuild, woven
 from rushlight.compiler.sources import together
 from rushlight.compiler.storages import may_overlap, overlaps_itself
 from rushlight.compiler.surroundings import Option
+from rushlight.compiler.tensor_guards import Flags, Shared
 from rushlight.compiler.trace import Trace
 from rushlight.core.device_array import DeviceArray
 from rushlight.core.sparse import SparseArray

@@ -55,6 +55,10 @@ CONVOLUTIONS = {
     "line": (4, 6, 1, 3, (50,), (5,), (2,), ((2, 2),), (1,)),
     "long rows": (32, 32, 1, 4, (5, 40), (1, 11), (1, 1), ((0, 0), (5, 5)), (1, 1)),
     "long columns of groups": (32, 32, 2, 3, (37, 4), (10, 1), (1, 1), ((4, 12), (0, 0)), (1, 1)),
+    "row of many vectors": (3, 5, 1, 2, (1003,), (3,), (1,), ((1, 1),), (1,)),
+    "row of many vectors, stride": (3, 5, 1, 2, (1403,), (5,), (3,), ((1, 2),), (1,)),
+    "row of many patches": (2, 4, 1, 1, (16 * 300,), (16,), (16,), ((0, 0),), (1,)),
+    "row of many vectors, groups": (1, 1, 6, 2, (901,), (4,), (2,), ((3, 0),), (1,)),
     "long line": (32, 48, 1, 5, (150,), (17,), (1,), ((2, 0),), (1,)),
     "one window": (16, 12, 1, 6, (5, 4), (5, 4), (3, 1), ((0, 0), (0, 0)), (1, 1)),
     "one window, cube": (5, 24, 1, 8, (2, 3, 1), (2, 3, 1), (1, 1, 2), ((0, 0),) * 3, (1, 1, 1)),
@@ -539,6 +543,7 @@ POOLS = {
     "none": ((2, 5), (3, 7), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
     "huge": ((1, 1), (40, 40), (17, 17), (3, 3), ((0, 0), (0, 0)), (1, 1)),
     "line": ((3, 4), (21,), (3,), (2,), ((1, 1),), (1,)),
+    "row of many vectors": ((2, 2), (1501,), (3,), (2,), ((1, 1),), (1,)),
     "rows of three": ((2, 3), (11, 37), (3, 2), (3, 2), ((0, 0), (0, 0)), (1, 1)),
     "overlapping, wide": ((2, 2), (9, 63), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)),
     "overlapping, high": ((2, 2), (40, 9), (5, 4), (3, 1), ((2, 2), (1, 2)), (1, 1)),
@@ -667,3 +672,31 @@ def test_large_strides_have_little_code():
         return sum(len(part.ir) for part in write(node, 512)) if fits(node) else None
 
     assert text(12) < 1.5 * text(4) and text(17) is None
+
+
+@pytest.mark.parametrize("stride", [1, 2, 5])
+def test_long_rows_have_little_code(stride):
+    """Audio has rows of many thousand elements, which take a loop, not code for each vector."""
+
+    def lines(width):
+        out = (width - 5) // stride + 1
+        x, w, g = [draw(s, np.float32) for s in ((2, 3, width), (4, 3, 5), (2, 4, out))]
+        options = {"stride": (stride,), "padding": ((0, 0),), "dilation": (1,), "groups": 1}
+        pool = {"out": (out,), "kernel": (5,), **options}
+        del pool["groups"]
+        d = np.float32
+        graphs = [
+            graph_of(C.Conv, [x, w, None], options, [(g.shape, d)]),
+            graph_of(C.ConvInput, [g, w, None], {**options, "space": (width,)}, [(x.shape, d)]),
+            graph_of(C.ConvWeight, [x, g], {**options, "kernel": (5,)}, [(w.shape, d)]),
+            graph_of(P.MaxPool, [x], pool, [((2, 3, out), d), ((2, 3, out), np.uint8)]),
+        ]
+        found = []
+        for graph in graphs:
+            (node,) = graph.nodes
+            parts = templates.WRITERS[type(node.op).__name__][1](node, 512)
+            found.append(sum(part.ir.count("\n") for part in parts))
+        return found
+
+    for few, many in zip(lines(3000), lines(30000), strict=True):
+        assert many < 2 * few

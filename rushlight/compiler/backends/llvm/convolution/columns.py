@@ -159,20 +159,23 @@ class Columns:
                 return
             for j, p in enumerate(s.phases(1)):
                 part = inside(p, 1)
-                for at in range(part.start, part.stop, f.lanes):
-                    n = min(f.lanes, part.stop - at)
-                    here = f.at(x, p + sw * at - s.before[1])
-                    v = f.load(here, n) if sw == 1 else f.gather(here, sw, n)
-                    f.store(f.at(y, j * s.extent(1) + at), v, n)
+                to = j * s.extent(1)
+                f.vectors(part.start, part.stop, partial(remainder, x, y, p - s.before[1], to))
+
+        def remainder(x: str, y: str, start: int, to: int, at: Number, n: int) -> None:
+            here = f.at(x, f.add(f.mul(at, sw), start))
+            v = f.load(here, n) if sw == 1 else f.gather(here, sw, n)
+            f.store(f.at(y, f.add(at, to)), v, n)
 
         def squares(x: str, y: str) -> None:  # the remainders of several columns at once
-            for at in range(0, s.extent(1), f.lanes):
-                n = min(f.lanes, s.extent(1) - at)
-                for p in range(0, sw, f.lanes):
-                    rows = [f.load(f.at(x, p + sw * (at + k))) for k in range(n)]
-                    rows += ["zeroinitializer"] * (f.lanes - n)
-                    for k, v in enumerate(f.transposed(rows)):
-                        f.store(f.at(y, (p + k) * s.extent(1) + at), v, n)
+            f.vectors(0, s.extent(1), partial(square, x, y))
+
+        def square(x: str, y: str, at: Number, n: int) -> None:
+            for p in range(0, sw, f.lanes):
+                rows = [f.load(f.at(x, f.add(f.mul(f.add(at, k), sw), p))) for k in range(n)]
+                rows += ["zeroinitializer"] * (f.lanes - n)
+                for k, v in enumerate(f.transposed(rows)):
+                    f.store(f.at(y, f.add(at, (p + k) * s.extent(1))), v, n)
 
         f.span(0, "%channels", 1, channel)
         f.end()

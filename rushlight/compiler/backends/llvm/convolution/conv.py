@@ -215,14 +215,16 @@ def spread(f: Code, s: Shape, source: Source, y: str, target: str) -> None:
             a = f.at(y, f.mul(f.add(f.mul(c, height), i), width))
             line = f.add(f.mul(c, s.space[0]), f.mul(i, s.stride[0]))
             b = f.at(target, f.mul(line, s.space[1]))
-            for at in range(0, width, f.lanes):
-                n = min(f.lanes, width - at)
-                here = f.at(b, at * s.stride[1])
+
+            def vector(at: Number, n: int) -> None:
+                here = f.at(b, f.mul(at, s.stride[1]))
                 v = f.load(f.at(a, at), n)
                 if s.stride[1] == 1:
                     f.store(here, v, n)
                 else:
                     f.scatter(here, v, s.stride[1], n)
+
+            f.vectors(0, width, vector)
 
         f.span(0, height, 1, row)
 

@@ -238,13 +238,15 @@ class Gathered:
         f, n = self.f, self.s.out[1]
         a = f.mul(i, n)
         b = f.add(f.mul(f.add(i, self.before[0]), self.size[1]), self.before[1])
-        for k in range(0, n, f.lanes):
-            lanes = min(f.lanes, n - k)
+
+        def some(k: Number, lanes: int) -> None:
             at, there = f.add(a, k), f.add(b, k)
             f.store(f.at(to[0], there), f.load(f.at(given[0], at), lanes), lanes)
-            some = f"<{lanes} x i8>"
-            x = f(f"load {some}, ptr {f.at(given[1], at, 1)}, align 1")
-            f.do(f"store {some} {x}, ptr {f.at(to[1], there, 1)}, align 1")
+            bytes = f"<{lanes} x i8>"
+            x = f(f"load {bytes}, ptr {f.at(given[1], at, 1)}, align 1")
+            f.do(f"store {bytes} {x}, ptr {f.at(to[1], there, 1)}, align 1")
+
+        f.vectors(0, n, some)
 
     def rows(self, m: Number, count: int, g: str, codes: str, to: str) -> None:
         """The first ``count`` rows of one turn of the stride."""

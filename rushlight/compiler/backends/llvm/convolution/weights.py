@@ -102,9 +102,7 @@ class Weights:
             def image(i: Number, _: list[str]) -> None:
                 a = f.at(g, f.add(f.mul(i, s.groups * s.outer * p), f.mul(m, p)))
                 b = f.at(target, f.mul(f.add(f.mul(m, images), i), p))
-                for at in range(0, p, f.lanes):
-                    n = min(f.lanes, p - at)
-                    f.store(f.at(b, at), f.load(f.at(a, at), n), n)
+                f.vectors(0, p, lambda at, n: f.store(f.at(b, at), f.load(f.at(a, at), n), n))
 
             f.span(0, images, 1, image)
 

@@ -18,6 +18,7 @@ from rushlight.compiler.backends.llvm.ir.text import (
 
 Number = int | str
 SIGNATURE = "ptr %at, i64 %lo, i64 %hi, ptr %scratch"  # of kernels, see launch.py
+UNROLLED = 16  # vectors of a row that get code of their own
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,17 @@ class Code(Function):
             self(f"phi {kind} [ {first}, %{before} ], [ {value}, %{last} ]")
             for (kind, first), value in zip(carried, new, strict=True)
         ]
+
+    def vectors(self, start: int, stop: int, body: Callable[[Number, int], None]) -> None:
+        """``body(at, lanes)`` for the vectors of a range; of many, a loop does the whole ones: code
+        for each of a long row would take a minute to compile.
+        """
+        whole = start
+        if stop - start > UNROLLED * self.lanes:
+            whole = stop - (stop - start) % self.lanes
+            self.span(start, whole, self.lanes, lambda at, _: body(at, self.lanes))
+        for at in range(whole, stop, self.lanes):
+            body(at, min(self.lanes, stop - at))
 
     def repeat(
         self,

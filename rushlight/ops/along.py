@@ -16,6 +16,24 @@ from rushlight.ops.windows import FEW
 _transposed: dict[int, tuple[Any, Any]] = {}
 
 
+LARGE = 2**13  # elements: a matrix of more is kept, and multiplied, without its zeros
+
+
+def matrix(n: int, out: int, rows: Any, columns: Any, values: Any) -> Any:
+    """The matrix (n, out) of float64 values at rows and columns, added up where they meet: a NumPy
+    array, or a large one as a sparse one of SciPy's.
+    """
+    if n * out <= LARGE:
+        m = np.zeros((n, out))
+        np.add.at(m, (rows, columns), values)
+        return m
+    from scipy.sparse import csr_array
+
+    sparse = csr_array((values, (rows, columns)), (n, out))
+    sparse.eliminate_zeros()
+    return sparse
+
+
 def transposed(m: Any) -> Any:
     """m.T: the same array every time, so that what is kept about it is found again."""
     if id(m) not in _transposed:
@@ -26,8 +44,8 @@ def transposed(m: Any) -> Any:
 
 
 class Along(Op):
-    """Each trailing dim i of the input multiplied by ``matrices[i]`` (old size, new size), a NumPy
-    array or None to leave it.
+    """Each trailing dim i of the input multiplied by ``matrices[i]`` (old size, new size), see
+    ``matrix``, or None to leave it.
     """
 
     label = "Resample"
@@ -41,18 +59,15 @@ class Along(Op):
         )
 
 
-SPARSE = 2**13  # elements from which a matrix of interpolation is not multiplied with its zeros
 _sparse: dict[int, tuple[Any, Any]] = {}  # by the id of the matrix, which is kept alive
 
 
 def sparse_along(x: Any, m: Any, dim: int) -> Any:
-    """The trailing ``dim`` of x (old size) to the new one by the matrix m (old, new)."""
-    from scipy.sparse import csr_array
-
+    """The trailing ``dim`` of x (old size) to the new one by the sparse matrix m (old, new)."""
     if id(m) not in _sparse:
         if len(_sparse) > 32:
             _sparse.clear()
-        _sparse[id(m)] = m, csr_array(m.T)
+        _sparse[id(m)] = m, m.T.tocsr()
     s = _sparse[id(m)][1].astype(x.dtype)
     moved = np.ascontiguousarray(np.moveaxis(x, dim, 0))
     out = (s @ moved.reshape(len(moved), -1)).reshape(-1, *moved.shape[1:])
@@ -63,19 +78,21 @@ _taps: dict[Any, Any] = {}  # by the id of the matrix, which is kept alive
 
 
 def taps_of(m: Any, d: Any) -> Any:
-    """The rows of m whose columns have four elements other than zero at most: for each of these the
-    places and the values in dtype d, a row for each; None for other matrices.
+    """The rows of a sparse m whose columns have four elements other than zero at most: for each of
+    these the places and the values in dtype d, a row for each; None for other matrices.
     """
     if (id(m), d) not in _taps:
         if len(_taps) > 64:
             _taps.clear()
-        columns, rows = np.nonzero(m.T)
-        counts = np.bincount(columns, minlength=m.shape[1])
+        by_column = m.T.tocsr()
+        by_column.sort_indices()
+        starts, counts = by_column.indptr[:-1], np.diff(by_column.indptr)
         most, taps = int(counts.max(initial=0)), None
         if most <= 4:
-            which = np.arange(len(columns)) - (np.cumsum(counts) - counts)[columns]
+            columns = np.repeat(np.arange(len(counts)), counts)
+            which = np.arange(len(columns)) - starts[columns]
             order, values = np.zeros((most, len(counts)), np.intp), np.zeros((most, len(counts)), d)
-            order[which, columns], values[which, columns] = rows, m[rows, columns]
+            order[which, columns], values[which, columns] = by_column.indices, by_column.data
             for k in range(1, most):  # columns with fewer: halves of their last, so that all count
                 fewer = counts <= k
                 order[k, fewer] = order[k - 1, fewer]
@@ -127,7 +144,7 @@ def whole_matrix(matrices: Any, d: Any, space: Any) -> tuple[np.ndarray, tuple[i
         _whole.clear()
     out = tuple([n if m is None else m.shape[1] for m, n in zip(matrices, space, strict=True)])
     _whole[key] = None
-    if math.prod(space) * math.prod(out) <= SPARSE:
+    if math.prod(space) * math.prod(out) <= LARGE:
         total = np.ones((1, 1))
         for m, n in zip(matrices, space, strict=True):
             total = np.kron(total, np.eye(n) if m is None else m)
@@ -145,7 +162,7 @@ def multiply_along(x: Any, matrices: Any) -> Any:
     for dim, m in enumerate(matrices, -len(matrices)):
         if m is None:
             continue
-        if m.size > SPARSE:
+        if m.__class__ is not np.ndarray:
             taps = taps_of(m, x.dtype) if x.size <= FEW or dim == -1 else None
             if taps is None:
                 x = sparse_along(x, m, dim)

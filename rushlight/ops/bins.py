@@ -11,6 +11,7 @@ import numpy as np
 from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
+from rushlight.ops.along import matrix
 from rushlight.ops.pool import along
 from rushlight.ops.windows import FEW, Table, table_for
 
@@ -27,12 +28,13 @@ def bins_of(space: Any, out: Any) -> tuple[tuple[tuple[int, int], ...], ...]:
 
 
 @functools.lru_cache(maxsize=64)
-def bin_means(n: int, out: int) -> np.ndarray:
+def bin_means(n: int, out: int) -> Any:
     """Matrix (n, out) that averages each bin."""
-    m = np.zeros((n, out))
-    for j, (a, b) in enumerate(bin_edges(n, out)):
-        m[a:b, j] = 1 / (b - a)
-    return m
+    start, stop = np.array(bin_edges(n, out)).T
+    sizes = stop - start
+    columns = np.repeat(np.arange(out), sizes)
+    rows = np.arange(len(columns)) - (np.cumsum(sizes) - sizes - start)[columns]
+    return matrix(n, out, rows, columns, 1 / sizes[columns])
 
 
 @functools.lru_cache(maxsize=64)

@@ -11,6 +11,7 @@ import numpy as np
 
 from rushlight import formats
 from rushlight.core.op import Op, packed
+from rushlight.ops.along import matrix
 from rushlight.ops.places import add_rows
 
 
@@ -29,17 +30,15 @@ def nearest(n: int, out: int, scale: float | None, exact: bool) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)
-def linear(n: int, out: int, scale: float | None, align_corners: bool) -> np.ndarray:
+def linear(n: int, out: int, scale: float | None, align_corners: bool) -> Any:
     """Matrix (n, out) of linear interpolation."""
     s = step(n, out, scale, align_corners)
     i = np.arange(out)
     place = i * s if align_corners else np.maximum((i + 0.5) * s - 0.5, 0)
     low = np.minimum(place.astype(np.int64), n - 1)
     share = np.clip(place - low, 0, 1)
-    m = np.zeros((n, out))
-    m[low, i] = 1 - share
-    np.add.at(m, (np.minimum(low + 1, n - 1), i), share)
-    return m
+    rows = np.concatenate([low, np.minimum(low + 1, n - 1)])
+    return matrix(n, out, rows, np.tile(i, 2), np.concatenate([1 - share, share]))
 
 
 def cubic_weight(x: np.ndarray, a: float) -> np.ndarray:
@@ -51,20 +50,19 @@ def cubic_weight(x: np.ndarray, a: float) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)
-def cubic(n: int, out: int, scale: float | None, align_corners: bool) -> np.ndarray:
+def cubic(n: int, out: int, scale: float | None, align_corners: bool) -> Any:
     """Matrix (n, out) of cubic interpolation; beyond the edge the edge's value counts."""
     s = step(n, out, scale, align_corners)
     i = np.arange(out)
     place = i * s if align_corners else (i + 0.5) * s - 0.5
-    low = np.floor(place).astype(np.int64)
-    m = np.zeros((n, out))
-    for tap in range(-1, 3):
-        np.add.at(m, (np.clip(low + tap, 0, n - 1), i), cubic_weight(place - low - tap, -0.75))
-    return m
+    low, taps = np.floor(place).astype(np.int64), np.arange(-1, 3)[:, None]
+    weights = cubic_weight(place - low - taps, -0.75)
+    rows = np.clip(low + taps, 0, n - 1)
+    return matrix(n, out, rows.ravel(), np.tile(i, 4), weights.ravel())
 
 
 @functools.lru_cache(maxsize=64)
-def smoothed(n: int, out: int, scale: float | None, align_corners: bool, kind: str) -> np.ndarray:
+def smoothed(n: int, out: int, scale: float | None, align_corners: bool, kind: str) -> Any:
     """Matrix (n, out) of interpolation whose kernel widens when the size shrinks (antialias)."""
     s = step(n, out, scale, align_corners)
     kernel: Callable[[Any], Any] = (
@@ -74,22 +72,33 @@ def smoothed(n: int, out: int, scale: float | None, align_corners: bool, kind: s
     )
     radius = 1.0 if kind == "bilinear" else 2.0
     width = max(s, 1.0)
-    m = np.zeros((n, out))
+    rows, columns, weights = list[Any](), list[Any](), list[Any]()
     for i in range(out):
         centre = s * (i + 0.5)
         start = max(int(centre - radius * width + 0.5), 0)
         stop = min(int(centre + radius * width + 0.5), n)
         w = kernel((np.arange(start, stop) - centre + 0.5) / width)
-        m[start:stop, i] = w / w.sum() if w.sum() else w
-    return m
+        rows.append(np.arange(start, stop))
+        columns.append(np.full(stop - start, i))
+        weights.append(w / w.sum() if w.sum() else w)
+    return matrix(n, out, *map(np.concatenate, (rows, columns, weights)))
 
 
-def fixed_point(m: np.ndarray) -> tuple[np.ndarray, int]:
+def changes_nothing(m: Any) -> bool:
+    """Whether a matrix is the identity."""
+    return m.shape[0] == m.shape[1] == abs(m).sum() and bool((m.diagonal() == 1).all())
+
+
+def fixed_point(m: Any) -> tuple[Any, int]:
     """Weights as 16-bit integers, and how many binary digits stand behind the point."""
-    digits = 0
-    while digits < 22 and int(0.5 + m.max() * 2 ** (digits + 1)) < 2**15:
+    digits, most = 0, m.max()
+    while digits < 22 and int(0.5 + most * 2 ** (digits + 1)) < 2**15:
         digits += 1
-    return np.trunc(m * 2**digits + np.copysign(0.5, m)), digits
+    if m.__class__ is np.ndarray:
+        return np.trunc(m * 2**digits + np.copysign(0.5, m)), digits
+    weights = m.copy()
+    weights.data = fixed_point(m.data)[0]
+    return weights, digits
 
 
 class ResampleBytes(Op):
@@ -104,9 +113,11 @@ class ResampleBytes(Op):
             if m.shape[0] == m.shape[1]:
                 continue
             weights, digits = fixed_point(m)
-            wide = np.moveaxis(input, dim, -1).astype(np.float64) @ weights  # exact
+            rows = np.moveaxis(input, dim, 0).astype(np.float64)
+            wide = weights.T @ rows.reshape(len(rows), -1)  # exact
             wide = np.clip(np.floor((wide + 2 ** (digits - 1)) / 2**digits), 0, 255)
-            input = np.moveaxis(wide.astype(np.uint8), -1, dim)
+            wide = wide.astype(np.uint8).reshape(-1, *rows.shape[1:])
+            input = np.moveaxis(wide, 0, dim)
         return np.array(input, order="C")
 
 

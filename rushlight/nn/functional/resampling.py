@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from rushlight import dtypes
 from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, expect_tensors
@@ -165,10 +163,7 @@ def resampling(
         matrices = [R.smoothed(*p, align_corners, mode) for p in plans]  # type: ignore[arg-type]
     else:
         matrices = [(R.cubic if mode == "bicubic" else R.linear)(*p, align_corners) for p in plans]  # type: ignore[arg-type]
-    needed = [
-        None if n == s and np.array_equal(m, np.eye(n)) else m
-        for m, (n, s, _) in zip(matrices, plans, strict=True)
-    ]
+    needed = [None if R.changes_nothing(m) else m for m in matrices]
     return sizes, None, (tuple(matrices), tuple(needed))
 
 

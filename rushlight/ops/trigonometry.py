@@ -19,6 +19,7 @@ class Sin(Analytic):
         tensor([0.0000, 0.8415])
     """
 
+    compiled = True
     ufunc = np.sin
 
     def scalar(self, s, input):
@@ -36,6 +37,7 @@ class Cos(Analytic):
         tensor([1.0000, 0.5403])
     """
 
+    compiled = True
     ufunc = np.cos
 
     def scalar(self, s, input):

@@ -42,16 +42,18 @@ def geqrf(input: Tensor, *, out: Any = None) -> Any:
     return named("geqrf", Geqrf.bind(input), out, exact=False)
 
 
-def reflections(a: Tensor, tau: Tensor, like: Tensor, order: Any) -> Tensor:
-    """The product of Householder reflections ``1 - tau v v^H`` with ``like``, applied in order."""
+def reflections(a: Tensor, tau: Tensor, like: Tensor, last_first: bool) -> Tensor:
+    """The product of Householder reflections ``1 - tau v v^H`` with ``like``, applied in order:
+    ``1 - V T V^H``, where ``(1 + tau U) T = tau`` with U the inner products of each v with the
+    reflections before it.
+    """
     m = a.shape[-2]
     low = a.tril(-1)[..., : tau.shape[-1]]
-    eye = constant_on(a, np.eye(m, low.shape[-1], dtype=a._array.dtype))
-    vectors = low + eye
-    for i in order:
-        v = vectors[..., i].unsqueeze(-1)
-        like = like - tau[..., i, None, None] * (v @ (v.mH @ like))
-    return like
+    vectors = low + constant_on(a, np.eye(m, low.shape[-1], dtype=a._array.dtype))
+    factors = tau.unsqueeze(-1)
+    inner, parts = factors * (vectors.mH @ vectors), factors * (vectors.mH @ like)
+    turned = L.SolveTriangular.bind(inner, parts, upper=last_first, unitriangular=True)
+    return like - vectors @ turned
 
 
 def check_reflections(name: str, a: Tensor, tau: Tensor) -> None:
@@ -86,10 +88,7 @@ def orgqr(input: Tensor, input2: Tensor, *, out: Tensor | None = None) -> Tensor
     check_reflections("linalg.householder_product", input, input2)
     m, n = input.shape[-2:]
     eye = constant_on(input, np.eye(m, n, dtype=input._array.dtype)).expand(*input.shape[:-2], m, n)
-    result = reflections(input, input2, eye, reversed(range(input2.shape[-1])))
-    if not input2.shape[-1] and input.requires_grad:  # nothing is reflected, and yet recorded
-        result = result + input.sum() * 0
-    result = known_as("LinalgHouseholderProductBackward0", result)
+    result = known_as("LinalgHouseholderProductBackward0", reflections(input, input2, eye, True))
     return result if out is None else store_out(out, result)
 
 
@@ -120,15 +119,12 @@ def ormqr(
             f"ormqr: tau.shape[-1] must be {least}, the lesser of other.shape[{side}] and "
             f"input.shape[-1], but tau is {tuple(input2.shape)}."
         )
-    forward = range(input2.shape[-1])
     if left:
-        order: Any = forward if transpose else reversed(forward)
         tau = input2.conj() if transpose else input2
-        result = reflections(input, tau, input3, order)
+        result = reflections(input, tau, input3, not transpose)
     else:  # C Q = (Q^H C^H)^H
-        order = reversed(forward) if transpose else forward
         tau = input2 if transpose else input2.conj()
-        result = reflections(input, tau, input3.mH, order).mH
+        result = reflections(input, tau, input3.mH, transpose).mH
     result = known_as("OrmqrBackward0", result)
     return result if out is None else store_out(out, result, exact=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -156,6 +157,26 @@ class Digamma(Special):
         return g * Polygamma.bind(input, n=1)
 
 
+SHIFTS = 10  # from where on the series below is exact
+# Bernoulli's numbers of even degree from 18 on down to 2
+BERNOULLI = (43867 / 798, -3617 / 510, 7 / 6, -691 / 2730, 5 / 66, -1 / 30, 1 / 42, -1 / 30, 1 / 6)
+
+
+def trigamma(x: Any) -> Any:
+    """The second derivative of the logarithm of gamma at float64 x >= 0: ``trigamma(x) = 1 / x^2 +
+    trigamma(x + 1)``, and far from 0 a series in 1 / x.
+    """
+    total: Any = 0
+    for _ in range(SHIFTS):
+        total = total + 1 / (x * x)
+        x = x + 1
+    r = 1 / x
+    z, series = r * r, BERNOULLI[0]
+    for b in BERNOULLI[1:]:
+        series = series * z + b
+    return total + r * (1 + r / 2 + z * series)
+
+
 class Polygamma(Special):
     """The ``n``-th derivative of digamma, n >= 0: for n >= 1 ``(-1) ** (n + 1) n! zeta(n + 1,
     input)``.
@@ -172,10 +193,8 @@ class Polygamma(Special):
         x = input.astype(np.float64)
         if n == 1:  # also for negative numbers, by reflection
             sine = np.sin(math.pi * (x - np.round(x)))  # 0 for integers
-            reflected = (math.pi / sine) ** 2 - NUMPY.zeta(2, np.where(x < 0, 1 - x, 1))
-            return np.where(x < 0, reflected, NUMPY.zeta(2, np.where(x < 0, 1, x))).astype(
-                input.dtype
-            )
+            y = trigamma(np.where(x < 0, 1 - x, x))
+            return np.where(x < 0, (math.pi / sine) ** 2 - y, y).astype(input.dtype)
         return np.where(x == np.inf, np.nan, self.scalar(NUMPY, x, n=n)).astype(input.dtype)
 
     def grad(self, g, input, n):

@@ -9,28 +9,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rushlight.core.native import LEAST
 from rushlight.core.op import Op
+from rushlight.dtypes import FLOATS
 from rushlight.ops.conv import in_float32
 from rushlight.ops.pool import along, padded, tap_slices
 from rushlight.ops.windows import Table, table_of, windows_of
 
 ONES = [(1,) * rank for rank in range(4)]
-LONG = 8  # elements of windows that do not overlap: sums of more are reductions
+LONG = 8  # elements of windows that do not overlap: sums of more are products
 
 
 def sum_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any:
     """Sums of windows."""
+    if max(kernel) > LONG and x.dtype in FLOATS and tiles(x.shape, out, kernel, stride, padding):
+        return sum_tiles(x, out, kernel)
     few = windows_of(x.shape, out, kernel, stride, padding, ONES[len(kernel)])
     if few is not None:
         return np.add.reduce(few.taken(x, 0), -2).reshape(few.shape)
     v = padded(x, padding, 0)
     for dim in range(-1, -len(kernel) - 1, -1):
-        n, k = out[dim], kernel[dim]
-        if k == stride[dim] > LONG and v.shape[dim] == n * k and v.flags.c_contiguous:
-            d = v.ndim + dim
-            v = np.add.reduce(v.reshape(*v.shape[:d], n, k, *v.shape[d + 1 :]), d + 1, v.dtype)
-            continue
         parts = [along(dim, tap_slices(t, out[dim], stride[dim], 1)) for t in range(kernel[dim])]
         total = v[parts[0]]
         if len(parts) > 1:
@@ -39,6 +36,26 @@ def sum_windows(x: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any
             total += v[part]
         v = total
     return np.array(v, order="C", copy=True if v is x or v.base is not None else None)
+
+
+def tiles(shape: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> bool:
+    """Whether windows cover the trailing dims once."""
+    space = shape[len(shape) - len(out) :]
+    whole = space == tuple([n * k for n, k in zip(out, kernel, strict=True)])
+    return whole and kernel == stride and not any([a or b for a, b in padding])
+
+
+def sum_tiles(x: Any, out: Any, kernel: Any) -> Any:
+    """Sums of windows that cover floats once, as products with ones."""
+    for dim in range(-1, -len(kernel) - 1, -1):
+        ones, shape = np.ones(kernel[dim], x.dtype), [*x.shape]
+        shape[dim] = out[dim]
+        if dim == -1:
+            x = x.reshape(-1, len(ones)).dot(ones)
+        else:
+            x = np.matmul(ones, x.reshape(-1, len(ones), math.prod(x.shape[dim + 1 :])))
+        x = x.reshape(shape)
+    return x
 
 
 def spread_windows(g: Any, space: Any, out: Any, kernel: Any, stride: Any, padding: Any) -> Any:
@@ -135,11 +152,10 @@ class AvgPool(Op):
         return "SqueezeBackward1" if dims == 1 else f"AvgPool{dims}DBackward0"
 
     def eager(self, xp, input, *, out, kernel, stride, padding, include_pad, divisor, after):
-        if input.size < LEAST:
-            table = means_of(input.shape, out, kernel, stride, padding, include_pad, divisor, after)
-            found = None if table is None else table.run(MEANS, input)
-            if found is not None:
-                return found
+        table = means_of(input.shape, out, kernel, stride, padding, include_pad, divisor, after)
+        found = None if table is None else table.run(MEANS, input)
+        if found is not None:
+            return found
         n = counts(
             input.shape[-len(kernel) :], out, kernel, stride, padding, include_pad, divisor, after
         )

@@ -67,13 +67,13 @@ def few_bin_maxima(x: Any, bins: Any) -> tuple[Any, Any]:
     """``BinMax`` of few elements."""
     lead, space = x.shape[: -len(bins)], x.shape[-len(bins) :]
     where, number = bin_places(space, bins)
-    taken = x.reshape(*lead, math.prod(space)).take(where, -1)
-    at = taken.argmax(-2)
+    flat = x.reshape(*lead, math.prod(space))
+    at = flat.take(where.T, -1).argmax(-1)
     at *= number.size
     at += number
     index = where.take(at)
     shape = (*lead, *[len(parts) for parts in bins])
-    return np.maximum.reduce(taken, -2).reshape(shape), index.reshape(shape)
+    return np.take_along_axis(flat, index, -1).reshape(shape), index.reshape(shape)
 
 
 class BinMax(Op):
@@ -88,11 +88,12 @@ class BinMax(Op):
     def eager(self, xp, input, *, bins):
         d = input.dtype
         v = widened(input)
-        if input.size <= FEW:
-            table = table_of_bins(input.shape, bins)
-            found = None if table is None else table.run("window places", v, np.int64)
-            values, index = found or few_bin_maxima(v, bins)
-            return in_dtype(values, d), index
+        table = table_of_bins(input.shape, bins)
+        found = None if table is None else table.run("window places", v, np.int64)
+        if found is None and input.size <= FEW:
+            found = few_bin_maxima(v, bins)
+        if found is not None:
+            return in_dtype(found[0], d), found[1]
         if kernels.on and v.size >= LEAST:
             found = kernels.loop("bin maxima", v, bins)
             if found is not None:

@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import scipy.special
 import torch
 
 import rushlight
@@ -635,3 +636,32 @@ def test_rows_that_broadcast(shapes, code):
     for scope in (ours, theirs):
         scope["b"] = scope["b"].flip(-1).contiguous()
     np.testing.assert_array_equal(eval(code, ours).numpy(), eval(code, theirs).numpy())
+
+
+def test_large_group_norms_have_gradients_of_all_inputs():
+    given = numbers((3, 6, 150, 150)), numbers((6,), seed=1), numbers((6,), seed=2)
+    found = []
+    for lib in (rushlight, torch):
+        x, w, b = [lib.from_numpy(a).requires_grad_() for a in given]
+        y = lib.nn.functional.group_norm(x, 2, w, b)
+        found.append(lib.autograd.grad((y * y.detach().cos()).sum(), (x, w, b)))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), 1e-3, 1e-3)
+
+
+@pytest.mark.parametrize("shape, size", [((4, 8, 18, 18), 2), ((2, 3, 30, 20), (3, 10))])
+def test_few_large_windows_are_pooled(shape, size):
+    x = numbers(shape)
+    x[0, 0, 0, 0] = np.inf
+    for name in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
+        ours, theirs = [
+            getattr(lib.nn.functional, name)(lib.from_numpy(x), size).numpy()
+            for lib in (rushlight, torch)
+        ]
+        np.testing.assert_allclose(ours, theirs, 1e-5, 1e-5)
+
+
+def test_second_derivatives_of_gamma_are_precise_in_float64():
+    x = np.concatenate([np.linspace(0.01, 60, 5000), np.logspace(-100, 100, 500), [0, np.inf]])
+    ours = rushlight.polygamma(1, rushlight.from_numpy(x)).numpy()
+    np.testing.assert_allclose(ours, scipy.special.polygamma(1, x), 4e-15)

@@ -129,7 +129,7 @@ def made(key: Any, family: Any, most: int, make: Any) -> Any:
 
 def elementwise(op: Any, elements: Any, params: dict[str, Any], out: Any) -> Any:
     """The result of an elementwise op for arrays and numbers."""
-    if out is None:
+    if out is None and (op.compiled or not in_floats(elements)):
         elements = (spread(elements) or (elements,))[0]
     kinds: list[Any] = []
     shape, in_rows = None, True
@@ -170,6 +170,12 @@ def elementwise(op: Any, elements: Any, params: dict[str, Any], out: Any) -> Any
     out = np.empty(shape, d) if like is None else np.empty_like(like, d)
     kernel(elements, out)
     return out
+
+
+def in_floats(elements: Any) -> bool:
+    """Whether they are arrays of one of NumPy's own floating dtypes."""
+    d = elements[0].dtype if elements[0].__class__ is ndarray else None
+    return d in FLOATS and all([x.__class__ is ndarray and x.dtype is d for x in elements])
 
 
 def broadcast(op: Any, elements: Any, params: dict[str, Any]) -> Any:
@@ -221,7 +227,7 @@ class Rows:
         except ValueError:
             return None
         levels = cls.levels(shape, [x.shape for x in elements])
-        if math.prod(shape) < LEAST or len(levels) > DEEPEST:
+        if len(levels) > DEEPEST:
             return None
         levels += [(1, (False,) * len(elements))] * (DEEPEST - len(levels))
         (n, inner), *outer = levels

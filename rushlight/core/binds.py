@@ -195,6 +195,8 @@ def make_several(op: Elementwise) -> Callable[..., Any]:
 
 
 SIDE, WIDE = 1 << 7, LEAST  # sizes of an array and of results that kernels of rows may be for
+PLENTY = 1 << 10  # elements of sums and products, once kernels are there: their bits are NumPy's
+AS_NUMPY = (np.add, np.subtract, np.multiply, np.divide)
 
 
 def broadcast(op: Elementwise, x: Any, y: Any) -> Any:
@@ -204,8 +206,9 @@ def broadcast(op: Elementwise, x: Any, y: Any) -> Any:
         return rows((x, y))
     sizes = x.size, y.size
     outer = sizes[0] * sizes[1] >= WIDE and (sizes[0] in x.shape or sizes[1] in y.shape)
+    least = PLENTY if kernels.loaded and op.ufunc in AS_NUMPY else LEAST
     out = None
-    if (max(sizes) >= LEAST or outer) and 1 not in sizes and x.dtype in FLOATS and kernels.on:
+    if (max(sizes) >= least or outer) and 1 not in sizes and x.dtype in FLOATS and kernels.on:
         out = kernels.find(op, (x, y), {})
     return op.ufunc(x, y) if out is None else out
 
@@ -254,7 +257,7 @@ def make_binary(op: Elementwise, method: str | None = None) -> Callable[..., Any
                 r.compute(x, y, out, x.size)
             elif y is other:
                 out = ufunc(x, array(y, d) if as_array and d is not TRUTH else y)  # 2 is none
-            elif as_array and x.size >= SIDE and x.shape != y.shape:
+            elif as_array and x.shape != y.shape and (x.size >= SIDE or y.size >= SIDE):
                 out = broadcast(op, x, y)
             else:
                 out = ufunc(x, y)

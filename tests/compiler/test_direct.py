@@ -15,11 +15,13 @@ from rushlight.core.native import kernels, without_kernels
 from rushlight.nn.functional.grids import sample
 from rushlight.ops import places
 from rushlight.ops.activation import Silu, Softplus
+from rushlight.ops.arithmetic import Sub
 from rushlight.ops.grid import GridSample, sampled
 from rushlight.ops.statistics import Std, Var
 from rushlight.ops.weighted import Addcmul
 
 LONG = np.dtype(np.int64)
+RNG = np.random.default_rng(0)
 X, INDEX = np.arange(12).reshape(3, 4), np.array([[2, 0, 1, 2], [0, 0, 2, 1]])
 
 
@@ -210,6 +212,21 @@ def test_arrays_that_broadcast_are_gone_through_row_by_row(shapes):
             np.testing.assert_array_equal(ours.numpy(), numpys)
         np.testing.assert_allclose(a.logaddexp(b).numpy(), np.logaddexp(x, y), 1e-5, 1e-6)
     assert len(eager._rows) >= 6 and all(eager._rows.values())
+
+
+@pytest.mark.parametrize(
+    "shapes", [((20, 70), (70,)), ((70,), (20, 70)), ((2, 80, 8, 8), (80, 1, 1))]
+)
+def test_few_differences_that_broadcast_are_computed_by_rows(shapes):
+    Sub.instance.rows.clear()
+    for d in (np.float32, np.float64):
+        x, y = [RNG.standard_normal(shape).astype(d) for shape in shapes]
+        a, b = rl.from_numpy(x), rl.from_numpy(y)
+        for _ in range(2):
+            np.testing.assert_array_equal((a - b).numpy(), x - y)
+        gaps = rl.zeros(*shapes[0], 2, dtype=a.dtype)[..., 0].copy_(a)
+        np.testing.assert_array_equal((gaps - b).numpy(), x - y)
+    assert len(Sub.instance.rows) == 2
 
 
 def test_short_rows_and_gaps_are_left_to_numpy():

@@ -13,7 +13,16 @@ from rushlight.core.tensor import Tensor
 from rushlight.ops import selection
 from rushlight.ops.create import zeros
 from rushlight.ops.places import take
-from rushlight.ops.reduce import has_nan, kept, narrowed, no_complex, ordered, shared_among_equal
+from rushlight.ops.reduce import (
+    has_nan,
+    kept,
+    largest,
+    narrowed,
+    no_complex,
+    ordered,
+    shared_among_equal,
+    smallest,
+)
 from rushlight.ops.scan import scanned
 from rushlight.ops.scatter import Scatter, ScatterAdd
 from rushlight.ops.sorting import ordered_bits, stable_argsort
@@ -153,7 +162,7 @@ class MaxDim(Pick):
 
     def eager(self, xp, input, *, dim, keepdim):
         x = ordered("max", input)
-        values = np.maximum.reduce(x, dim, None, None, keepdim)
+        values = largest(x, (dim,), None, None, keepdim)
         return narrowed(values, input.dtype), packed(x.argmax(dim, keepdims=keepdim))
 
 
@@ -167,7 +176,7 @@ class MinDim(Pick):
 
     def eager(self, xp, input, *, dim, keepdim):
         x = ordered("min", input)
-        values = np.minimum.reduce(x, dim, None, None, keepdim)
+        values = smallest(x, (dim,), None, None, keepdim)
         return narrowed(values, input.dtype), packed(x.argmin(dim, keepdims=keepdim))
 
 

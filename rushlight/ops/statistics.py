@@ -14,7 +14,7 @@ from rushlight.core.op import Op
 from rushlight.core.reduction import Reduction
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError
-from rushlight.ops.reduce import Mean, Sum, Summing, count_of, kept, narrowed, remaining
+from rushlight.ops.reduce import Mean, Sum, Summing, count_of, kept, largest, narrowed, remaining
 from rushlight.ops.sums import number, ones, summed
 
 
@@ -144,7 +144,7 @@ class Logsumexp(Reduction):
         wide = widened(input)
         if not input.size:
             return narrowed(np.log(summed(np.exp(wide), dim, None, None, keepdim)), input.dtype)
-        top = np.maximum.reduce(wide.real, dim, None, None, True)
+        top = largest(wide.real, dim, None, None, True)
         top = np.where(np.isinf(top), 0, top)
         out = np.log(summed(np.exp(wide - top), dim, None, None, True)) + top
         return narrowed(

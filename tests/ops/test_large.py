@@ -665,3 +665,26 @@ def test_second_derivatives_of_gamma_are_precise_in_float64():
     x = np.concatenate([np.linspace(0.01, 60, 5000), np.logspace(-100, 100, 500), [0, np.inf]])
     ours = rushlight.polygamma(1, rushlight.from_numpy(x)).numpy()
     np.testing.assert_allclose(ours, scipy.special.polygamma(1, x), 4e-15)
+
+
+@pytest.mark.parametrize("name", ["max", "min", "amax", "amin", "all", "any", "logsumexp"])
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_short_rows_are_reduced_column_by_column(name, keepdim):
+    given = numbers((1500, 6))
+    given[3, 2], given[5, 5], given[7], given[9] = np.nan, np.inf, 0, -np.inf
+    results = []
+    for lib in (rushlight, torch):
+        x = lib.from_numpy(given)
+        inputs = [x, x[:, 1:5], x[:, ::2], x.flatten().unfold(0, 3, 2), x.long(), x.half()]
+        inputs += [(x > 0).view(-1, 2)] if name in ("all", "any") else []
+        for a in inputs:
+            if name == "logsumexp" and not a.is_floating_point():
+                continue
+            found = getattr(a, name)(-1, keepdim=keepdim)
+            found = found if isinstance(found, lib.Tensor) else found.values
+            results.append(found.numpy())
+    half = len(results) // 2
+    for ours, theirs in zip(results[:half], results[half:], strict=True):
+        assert ours.dtype == theirs.dtype
+        tolerance = 1e-3 if ours.dtype == np.float16 else 1e-6
+        np.testing.assert_allclose(ours, theirs, tolerance, tolerance)

@@ -466,8 +466,16 @@ def _pairs_by_numpy(uniforms: Array) -> Array:
 # ---------------------------------------------------------------- transforms of one uniform
 
 
-def bernoulli(engine: Engine, count: int, p: float) -> NDArray[np.bool_]:
-    """True with probability `p`: 53 bits of a 64-bit word against it, compared as integers."""
+def bernoulli(
+    engine: Engine, count: int, p: float, dtype: Any = dtypes.bool_, into: Any = None
+) -> Array:
+    """One with probability `p`, else zero: 53 bits of a 64-bit word against it, compared as
+    integers. In `dtype`, or as bools.
+    """
+    if dtype in dtypes.FLOATS and count:
+        found: Array | None = drawn("coins", engine, count, dtype, numbers(p), into)
+        if found is not None:
+            return found
     limit = np.array(math.ceil(p * 2.0**53), np.uint64)  # u * 2**-53 < p exactly when u < p * 2**53
 
     def draw(n: int) -> Array:

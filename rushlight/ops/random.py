@@ -140,7 +140,7 @@ class Bernoulli(Draw):
     """One with probability ``p``, else zero."""
 
     def values(self, x, engine, p):
-        return sampling.bernoulli(engine, x.size, p)
+        return sampling.bernoulli(engine, x.size, p, x.dtype, x)
 
 
 class Exponential(Draw):

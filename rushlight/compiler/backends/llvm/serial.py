@@ -33,7 +33,7 @@ from rushlight.compiler.backends.llvm import (
     tops,
     totals,
 )
-from rushlight.compiler.backends.llvm.draws.exact import chances, waits
+from rushlight.compiler.backends.llvm.draws.exact import chances, coins, waits
 from rushlight.compiler.backends.llvm.draws.normals import Blocks, few_pairs
 from rushlight.compiler.backends.llvm.draws.twister import FEW, drawing
 from rushlight.compiler.backends.llvm.draws.uniform import below, integers, scaled
@@ -50,7 +50,9 @@ from rushlight.compiler.scalars import FLOATS, INTEGERS
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 LANES = 8  # columns that are worked on together
 SCRATCH = 4 * FEW + 64  # bytes
-RANDOM = ("chances", "integers", "shuffle", "normals", "normal pairs", "uniforms", "waits")
+RANDOM = (
+    "chances", "coins", "integers", "shuffle", "normals", "normal pairs", "uniforms", "waits",
+)  # fmt: skip
 SCRATCHED = (*RANDOM, *tops.SORTS)  # loops that need it
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
 EXTREMES = {"max": "ge", "min": "le"}
@@ -458,6 +460,7 @@ def write_scan(node: Node, width: int) -> list[Launch]:
 WRITERS: dict[str, Callable[[str, Any, int], str]] = {
     "normal pairs": lambda _, d, width: few_pairs(d, width),
     "chances": lambda _, d, width: chances(d, width),
+    "coins": lambda _, d, width: coins(d, width),
     "integers": lambda _, d, width: integers(d, width),
     "waits": lambda _, d, width: waits(d, width),
     "normals": lambda _, d, width: normals(width),

@@ -85,6 +85,28 @@ def waits(d: np.dtype[Any], width: int) -> str:
     return f.module.text()
 
 
+def coins(d: np.dtype[Any], width: int) -> str:
+    """``%hi`` ones and zeros, each one with the same probability, a float64 in operand 2."""
+    f = kernel(width, d)
+    e, desk, target, draw = Exact(f), f.operand(0), f.operand(1), drawing(f)
+    p = f(f"load double, ptr {f.operand(2)}, align 8")
+
+    def chunk(start: Number, _: list[str]) -> None:
+        n = f.smaller(FEW // 2, f.sub("%hi", start))
+        f.do(f"call void @{draw}(ptr {desk}, ptr %scratch, i64 {f.mul(n, 2)})")
+
+        def one(i: Number, _: list[str]) -> None:
+            on = f(f"fcmp olt double {e.fraction(f.at('%scratch', i, 8))}, {p}")
+            x = f(f"uitofp i1 {on} to {f.element}")
+            f.do(f"store {f.element} {x}, ptr {f.at(target, f.add(start, i))}, align {f.size}")
+
+        f.span(0, n, 1, one)
+
+    f.span("%lo", "%hi", FEW // 2, chunk)
+    f.end()
+    return f.module.text()
+
+
 def chances(d: np.dtype[Any], width: int) -> str:
     """``%hi`` ones and zeros, each one with the probability in operand 2. It fails, and nothing is
     drawn, where one of these is none.

@@ -205,7 +205,7 @@ def broadcast(op: Elementwise, x: Any, y: Any) -> Any:
     if rows is not None and kernels.on and x.flags.carray and y.flags.carray:
         return rows((x, y))
     sizes = x.size, y.size
-    outer = sizes[0] * sizes[1] >= WIDE and (sizes[0] in x.shape or sizes[1] in y.shape)
+    outer = sizes[0] * sizes[1] >= WIDE and sizes[0] in x.shape and sizes[1] in y.shape
     least = PLENTY if kernels.loaded and op.ufunc in AS_NUMPY else LEAST
     out = None
     if (max(sizes) >= least or outer) and 1 not in sizes and x.dtype in FLOATS and kernels.on:

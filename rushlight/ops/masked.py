@@ -10,6 +10,7 @@ from rushlight import dtypes
 from rushlight.core.elementwise import Elementwise, broadcast_error
 from rushlight.core.native import LEAST, kernels
 from rushlight.core.op import Op
+from rushlight.core.ready import quick
 from rushlight.errors import DTypeError, ShapeError
 from rushlight.ops.copy import filler, filling
 from rushlight.ops.create import zeros
@@ -28,9 +29,12 @@ class MaskedFill(Elementwise):
     def forward(self, arrays, params):
         x, mask = arrays
         check_mask("masked_fill", mask)
-        out = self.offer(arrays, params) if kernels.on and x.dtype in dtypes.FLOATS else None
-        if out is not None:
-            return out
+        if kernels.on and x.dtype in dtypes.FLOATS:
+            out = quick(self, arrays, params)
+            if out is None:
+                out = kernels.find(self, arrays, params)
+            if out is not None:
+                return out
         value = filler(x.dtype, params["value"])
         if mask.shape == x.shape and x.size < LEAST and x.flags.c_contiguous:
             out = x.copy()
@@ -44,12 +48,13 @@ class MaskedFill(Elementwise):
     def store(self, x, others, params):
         mask = others[0]
         check_mask("masked_fill", mask)
-        value = filler(x.dtype, params["value"])
-        if x.size >= LEAST and x.dtype in dtypes.FLOATS and x.flags.carray and kernels.on:
-            if kernels.find(self, [x, mask], params, x) is not None:
+        if kernels.on and x.dtype in dtypes.FLOATS and x.flags.carray:
+            if quick(self, (x, mask), params, True) is not None:
+                return
+            if kernels.find(self, (x, mask), params, x) is not None:
                 return
         try:
-            np.copyto(x, value, where=mask)
+            np.copyto(x, filler(x.dtype, params["value"]), where=mask)
         except ValueError:
             raise ShapeError(
                 f"masked_fill_: the mask of shape {mask.shape} does not broadcast to {x.shape}."

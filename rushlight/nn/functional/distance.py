@@ -132,5 +132,7 @@ def normalize(
         tensor([[0.6000, 0.8000],
                 [0.0000, 0.0000]])
     """
-    length = T.norm(input, p, dim, True).clamp_min(eps).expand_as(input)
+    length = T.norm(input, p, dim, True).clamp_min(eps)
+    if unrecorded(input) is None:  # else nobody sees whether it was expanded
+        length = length.expand_as(input)
     return T.div(input, length, out=out)

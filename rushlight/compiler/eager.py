@@ -33,7 +33,7 @@ from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap
-from rushlight.core.native import AT_ONCE, LEAST, kernels, without_kernels
+from rushlight.core.native import AT_ONCE, LEAST, ROW, kernels, without_kernels
 from rushlight.core.op import Op
 from rushlight.core.ready import EXACT, Ready, is_constant, is_operand, spread
 from rushlight.core.sampling import memory_order
@@ -378,7 +378,6 @@ def element(table: Table, v: Value, is_number: bool, once: bool = False) -> Scal
 
 # Other ops
 
-ROW = 4096  # elements that are added up in one go, as in backends/llvm/totals.py
 LONGEST = 1 << 16  # elements along the last dims: sums of more lose digits
 
 

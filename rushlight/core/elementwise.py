@@ -26,6 +26,7 @@ from rushlight.core.scalar import NUMPY
 from rushlight.dtypes import DIFFERENTIABLE, FLOATS, NUMBERS
 from rushlight.errors import DTypeError, ShapeError
 
+WHOLE = dtypes.INTEGER_TYPES | {dtypes.bool_}  # of which alone no kernels are made
 OTHERS: tuple[Any, ...] = (*dtypes.COMPLEX_TYPES, dtypes.uint8, dtypes.int8, dtypes.int16)
 
 
@@ -196,11 +197,18 @@ def offered(op: Elementwise, ufunc: Any) -> Callable[..., Any]:
         return ufunc(x) if x.__class__ is ndarray and x.size < least else compute(x)
 
     def compute_two(x: Any, y: Any) -> Any:
-        return ufunc(x, y) if x.__class__ is ndarray and x.size < least else compute(x, y)
+        if x.__class__ is ndarray and (x.size < least or (x.dtype in WHOLE and alike(x, y))):
+            return ufunc(x, y)
+        return compute(x, y)
 
     if takes_params(op) or len(op.names) > 2:
         return compute
     return compute_one if len(op.names) == 1 else compute_two
+
+
+def alike(x: Any, y: Any) -> bool:
+    """Whether y is an array of the dtype of x."""
+    return y.__class__ is ndarray and y.dtype is x.dtype
 
 
 def as_operand(a: Any, d: Any) -> Any:

@@ -28,6 +28,7 @@ LEAST = 8192  # elements: with fewer, finding and calling a kernel costs more th
 SOME = 1  # elements: halves, and floats in formulas of several steps, from which kernels pay
 BRIEF = 1 << 16  # elements: loops over more let other threads run
 AT_ONCE = 1 << 19  # elements: more are worth several threads
+ROW = 4096  # elements that sums of everything add up in one go
 PATIENCE = 1000  # small loops by NumPy, which take about as long as loading the kernels
 Finder = Callable[..., Any]  # (op, arrays, params), or with the array to write to as fourth
 Loops = Callable[..., Any]  # (name, arrays ...)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.device_array import unseen
-from rushlight.core.native import LEAST, in_dtype, kernels, widened
+from rushlight.core.native import AT_ONCE, LEAST, ROW, in_dtype, kernels, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.reduction import Reduction
 from rushlight.core.state import modes
@@ -81,6 +81,10 @@ class Summing(Reduction, abstract=True):
 
     def forward(self, arrays, params):
         x, dim = arrays[0], params["dim"]
+        if dim is None and x.dtype in dtypes.FLOATS and not params["keepdim"]:
+            total = sum_at_once(x)
+            if total is not None:
+                return self.of_total(total, x)
         if x.dtype not in dtypes.FLOATS:
             dtypes.computed_with(type(self).__name__.lower(), x.dtype)
         if x.size < self.least or (x.dtype in dtypes.COMPLEX_TYPES and dim is not None):
@@ -89,6 +93,23 @@ class Summing(Reduction, abstract=True):
         if dim is not None and count_of(x.shape, dim) > most and nearest(x) not in dim:
             return self.eager(np, x, **params)
         return super().forward(arrays, params)
+
+    def of_total(self, total: Any, x: Any) -> Any:
+        """The result, for the sum of all elements of x in float64."""
+        return total.astype(x.dtype)
+
+
+def sum_at_once(x: Any) -> Any:
+    """The sum of all of many floats in float64, by a loop; None where it is not for them."""
+    n, flags = x.size, x.flags
+    if not LEAST <= n <= AT_ONCE or not (flags.carray or (flags.farray and flags.aligned)):
+        return None
+    run = kernels.runner("total", x.dtype, 2, n, exact=False)
+    if run is None:
+        return None
+    out = np.empty((), np.float64)
+    run(x, out, n % ROW, n // ROW)
+    return out
 
 
 class Sum(Summing):
@@ -147,6 +168,10 @@ class Mean(Summing):
         return narrowed(
             total / np.asarray(count_of(input.shape, dim), total.real.dtype), input.dtype
         )
+
+    def of_total(self, total, x):
+        total /= x.size
+        return total.astype(x.dtype)
 
     def backward_name(self, params):
         return "MeanBackward0" if params and params["dim"] is None else "MeanBackward1"

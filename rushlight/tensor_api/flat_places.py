@@ -39,6 +39,10 @@ def what_to_put(
             "index_put_(): argument 'indices' (position 1) must be tuple of Tensors, not "
             f"{type(indices).__name__}"
         )
+    if len(indices) == 1 and accumulate and input._array.ndim:  # as is usual
+        (index,) = indices
+        if isinstance(index, Tensor) and index._array.dtype is dtypes.int64:
+            return (True,), expect_tensor(values, "index_put_", "values"), [index]
     found, dim = {}, 0
     for i, index in enumerate(indices):
         if index is not None:

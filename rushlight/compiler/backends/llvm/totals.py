@@ -9,12 +9,13 @@ import numpy as np
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 from rushlight.compiler.backends.llvm.ir.text import scalar_type
+from rushlight.core.native import ROW
 
 NAME = "total"
 LANES, WAYS = 16, 4  # of vectors, and vectors, that are added to at a time
 BLOCK = LANES * WAYS
-ROW = 4096  # elements that are added up in one go; of complex numbers both parts count
-SHORT = 1024  # and of float64, which has nothing wider for the sum of rows
+SHORT = 1024  # elements that are added up in one go, instead of ROW, of float64, which has nothing
+# wider for the sum of rows; of complex numbers both parts count
 F32, F64, LONG = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 
 

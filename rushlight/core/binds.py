@@ -375,7 +375,7 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
     is recorded or shared.
     """
     compute, plain, fast, compiled = op.compute, op.plain, op.fast & FLOATS, op.compiled
-    ufunc, into, least = op.ufunc, op.into, op.least
+    ufunc, into, least, ready = op.ufunc, op.into, op.least, op.ready
     # one function of NumPy that may write where it reads
     single = isinstance(ufunc, np.ufunc) and ufunc.nin == 1 and op.out_dtype is None
 
@@ -395,6 +395,13 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
             into(x, **params)
             written(a)
             return a
+        n = x.size
+        if compiled and not others and n >= least and kernels.on and x.flags.carray:
+            r, values = ready_for(ready, (d,), params) if params else (ready.get(d), ())
+            if r is not None and r.dtype is d and 0 < n <= r.most:  # what ``quick`` does
+                r.overwrite(x, (x,), values, n)
+                written(a)
+                return a
         arrays = []
         for t in others:
             if isinstance(t, Tensor):
@@ -408,16 +415,16 @@ def make_update_by_copy(op: Elementwise) -> Callable[..., Any]:
                 arrays.append(t)
             else:
                 return write(op, a, others, params)
-        if compiled and x.size >= least and kernels.on:
+        if compiled and n >= least and kernels.on:
             out = quick(op, (x, *arrays), params, True)
             if out is not None or kernels.find(op, (x, *arrays), params, x) is not None:
                 written(a)
                 return a
         try:
-            if x.size > 2 * PIECE and all([flat_like(y, x) for y in (x, *arrays)]):
+            if n > 2 * PIECE and all([flat_like(y, x) for y in (x, *arrays)]):
                 stored = write_in_pieces(compute, x, arrays, params)
             else:
-                out = (plain if x.size < least else compute)(x, *arrays, **params)
+                out = (plain if n < least else compute)(x, *arrays, **params)
                 stored = out.shape == x.shape and out.dtype is d
                 if stored:
                     x[...] = out

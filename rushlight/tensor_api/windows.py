@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import LEAST, kernels
+from rushlight.core.native import kernels
 from rushlight.core.scalar import NUMPY
 from rushlight.core.tensor import Tensor
 from rushlight.ops.trigonometry import Cos
@@ -24,12 +24,13 @@ __all__ = [
 ]
 
 PIECE = 1 << 14  # points that are computed at a time, so that they stay in the cache
+MANY = 256  # cosines for which a kernel takes less time than NumPy
 HAMMING, BLACKMAN = (0.54, 0.46), (0.42, 0.5, 0.08)
 
 
 def cosine(x: np.ndarray[Any, Any]) -> Any:
-    """The cosine of each element; large arrays are left to a kernel."""
-    out = kernels.find(Cos.instance, (x,), {}) if kernels.on and x.size >= LEAST else None
+    """The cosine of each element; many are left to a kernel."""
+    out = kernels.find(Cos.instance, (x,), {}) if kernels.on and x.size >= MANY else None
     return np.cos(x) if out is None else out
 
 

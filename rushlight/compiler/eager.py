@@ -195,11 +195,12 @@ def broadcast(op: Any, elements: Any, params: dict[str, Any]) -> Any:
             if len(_rows) >= MOST:
                 _rows.clear()
             rows = _rows[key] = Rows.of(op, elements, params)
+        alike = len(elements) == 2 and not params and elements[0].dtype is elements[1].dtype
+        if alike and (rows is not None or not op.compiled):
+            if len(op.rows) >= MOST:
+                op.rows.clear()
+            op.rows[elements[0].shape, elements[1].shape, elements[0].dtype] = rows
         if rows is not None:
-            if len(elements) == 2 and not params and elements[0].dtype is elements[1].dtype:
-                if len(op.rows) >= MOST:
-                    op.rows.clear()
-                op.rows[elements[0].shape, elements[1].shape, elements[0].dtype] = rows
             return rows(elements)
     if params or not op.compiled:
         return None

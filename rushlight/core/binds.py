@@ -201,9 +201,9 @@ AS_NUMPY = (np.add, np.subtract, np.multiply, np.divide)
 
 def broadcast(op: Elementwise, x: Any, y: Any) -> Any:
     """The result for two arrays of several shapes: of large ones and outer products by a kernel."""
-    rows = op.rows.get((x.shape, y.shape, x.dtype))
-    if rows is not None and kernels.on and x.flags.carray and y.flags.carray:
-        return rows((x, y))
+    rows = op.rows.get((x.shape, y.shape, x.dtype), op)
+    if rows is not op and kernels.on and x.flags.carray and y.flags.carray:
+        return op.ufunc(x, y) if rows is None else rows((x, y))
     sizes = x.size, y.size
     outer = sizes[0] * sizes[1] >= WIDE and sizes[0] in x.shape and sizes[1] in y.shape
     least = PLENTY if kernels.loaded and op.ufunc in AS_NUMPY else LEAST

@@ -49,7 +49,8 @@ class Elementwise(Op, abstract=True):
     fast: frozenset[Any] = FLOATS | {dtypes.int64, dtypes.int32}
     # kernels by the dtypes of arrays, None for numbers, and parameters; one alone by its dtype
     ready: dict[Any, Ready]
-    # what computes two arrays without gaps that broadcast, by their shapes and their dtype
+    # what computes two arrays without gaps that broadcast, by their shapes and their dtype; None
+    # where that is the ufunc
     rows: dict[Any, Any]
     remembered: dict[Any, Any]  # what compute_dtype says of arrays that all have this dtype
     result_dtype: Any = None  # dtypes.to_float, or None: that of the promoted inputs

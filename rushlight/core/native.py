@@ -25,6 +25,7 @@ from numpy import empty
 from rushlight import dtypes
 
 LEAST = 8192  # elements: with fewer, finding and calling a kernel costs more than it saves
+MIDDLING = 2048  # the same for ops that NumPy takes several steps for
 SOME = 1  # elements: halves, and floats in formulas of several steps, from which kernels pay
 BRIEF = 1 << 16  # elements: loops over more let other threads run
 AT_ONCE = 1 << 19  # elements: more are worth several threads

@@ -14,7 +14,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.autograd import record
 from rushlight.core.device_array import driver_of
-from rushlight.core.native import in_dtype, kernels, widened
+from rushlight.core.native import MIDDLING, in_dtype, kernels, widened
 from rushlight.core.op import Op, run
 from rushlight.core.refusals import public_name
 from rushlight.core.sparse import SparseOperand
@@ -43,6 +43,7 @@ class Pointwise(Op, abstract=True):
     """
 
     compiled = True
+    least = MIDDLING
     precision = "float32"
 
     def value(self, x: Any, y: Any, **options: Any) -> Any:
@@ -223,6 +224,7 @@ class BinaryCrossEntropyWithLogits(Op):
     """
 
     compiled = True
+    least = MIDDLING
     precision = "float32"
     public: ClassVar = {"input": "self"}
 
@@ -514,6 +516,7 @@ class NllGrad(Op):
     """The gradient of NllLoss: zero but at the targets."""
 
     compiled = True
+    least = MIDDLING
     label = "NllLossBackward"
 
     def eager(self, xp, g, target, weight, *, shape, reduction, ignore_index):
@@ -539,6 +542,7 @@ class CrossEntropy(Op):
     """
 
     compiled = True
+    least = MIDDLING
     precision = "float32"
     public: ClassVar = {"logp": "self", "input": ""}
 
@@ -596,6 +600,7 @@ class CrossEntropyGrad(Op):
     """``c (exp(logp) - one_hot(target))`` with the factor c of each position."""
 
     compiled = True
+    least = MIDDLING
     label = "NllLossBackward"
 
     def eager(self, xp, g, logp, target, weight, *, reduction, ignore_index):

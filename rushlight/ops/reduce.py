@@ -9,14 +9,14 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.device_array import unseen
-from rushlight.core.native import AT_ONCE, LEAST, ROW, in_dtype, kernels, widened
+from rushlight.core.native import LEAST, MIDDLING, in_dtype, kernels, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.reduction import Reduction
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, value_needed
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops.join import Cat
-from rushlight.ops.sums import multiplied, number, summed
+from rushlight.ops.sums import multiplied, number, sum_at_once, summed
 
 
 def kept(g: Tensor, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Tensor:
@@ -97,19 +97,6 @@ class Summing(Reduction, abstract=True):
     def of_total(self, total: Any, x: Any) -> Any:
         """The result, for the sum of all elements of x in float64."""
         return total.astype(x.dtype)
-
-
-def sum_at_once(x: Any) -> Any:
-    """The sum of all of many floats in float64, by a loop; None where it is not for them."""
-    n, flags = x.size, x.flags
-    if not LEAST <= n <= AT_ONCE or not (flags.carray or (flags.farray and flags.aligned)):
-        return None
-    run = kernels.runner("total", x.dtype, 2, n, exact=False)
-    if run is None:
-        return None
-    out = np.empty((), np.float64)
-    run(x, out, n % ROW, n // ROW)
-    return out
 
 
 class Sum(Summing):
@@ -213,6 +200,7 @@ class Prod(Reduction):
 
     precision = "float32"
     compiled = True
+    least = MIDDLING
     reducer = staticmethod(multiplied)
     fast = dtypes.FLOATS | {dtypes.int64}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.device_array import unseen
-from rushlight.core.native import LEAST, in_dtype, kernels, widened
+from rushlight.core.native import MIDDLING, in_dtype, kernels, widened
 from rushlight.core.op import Op, packed
 from rushlight.core.tensor import Tensor
 from rushlight.ops.join import Cat
@@ -59,7 +59,7 @@ def running_sum(x: Any, dim: int) -> Any:
     if x.size < FEW:
         return accumulate(np.add, x, dim)
     n, size = x.shape[dim], 16 if dim == x.ndim - 1 else 32
-    by_loop = d in dtypes.FLOATS and x.size >= LEAST and kernels.on
+    by_loop = d in dtypes.FLOATS and x.size >= MIDDLING and kernels.on
     if by_loop or n < 4 * size or d not in dtypes.FLOATS:
         return accumulate(np.add, x, dim)
     inner, whole = math.prod(x.shape[dim + 1 :]), n - n % size

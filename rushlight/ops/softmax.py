@@ -9,7 +9,8 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import record_unary
-from rushlight.core.native import in_dtype, kernels, widened
+from rushlight.core.native import LEAST as MANY
+from rushlight.core.native import MIDDLING, in_dtype, kernels, widened
 from rushlight.core.op import Op, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import wrap
@@ -40,7 +41,7 @@ def shifted(name: str, x: np.ndarray, dim: int) -> np.ndarray:
 
 def few(name: str, x: np.ndarray, dim: int) -> Any:
     """The result for some floats by a loop, or None where NumPy is to find it."""
-    if x.dtype not in FLOATS or not x.size or not x.ndim or x.size >= LEAST:
+    if x.dtype not in FLOATS or not x.size or not x.ndim or x.size >= MANY:
         return None
     run = kernels.runner(name, x.dtype, 2, x.size, exact=False)
     if run is None:
@@ -118,6 +119,7 @@ class SoftmaxGrad(Op):
     """``(g - sum(g * y)) * y``."""
 
     compiled = True
+    least = MIDDLING
     label = "SoftmaxBackward"
 
     def eager(self, xp, g, y, *, dim):
@@ -163,6 +165,7 @@ class LogSoftmaxGrad(Op):
     """``g - exp(y) * sum(g)``."""
 
     compiled = True
+    least = MIDDLING
     label = "LogSoftmaxBackward"
 
     def eager(self, xp, g, y, *, dim):

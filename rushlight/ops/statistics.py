@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
-from rushlight.core.native import LEAST, kernels, widened
+from rushlight.core.native import LEAST, MIDDLING, kernels, widened
 from rushlight.core.op import Op
 from rushlight.core.reduction import Reduction
 from rushlight.core.tensor import Tensor
@@ -25,6 +25,7 @@ class Variance(Summing, abstract=True):
     """
 
     compiled = True
+    least = MIDDLING
 
     def variance(self, input: Any, dim: Any, keepdim: bool, correction: float) -> Any:
         """The variance in at least float32, of each slice over ``dim``."""

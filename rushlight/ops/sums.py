@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes
+from rushlight.core.native import AT_ONCE, ROW, kernels
 
 COLUMNS = 128  # terms added one after another
 FOLDED = 64  # elements: shorter rows are folded
-ROWS = 512  # in a row BLAS keeps at least eight sums at a time
+ROWS = 1024  # in a row BLAS keeps at least eight sums at a time
 LEAST = 2048  # elements from which blocks pay
 PRODUCTS = dtypes.DIFFERENTIABLE - dtypes.HALVES  # what BLAS multiplies
 CACHED = 2**19  # elements up to which rows are faster by BLAS; beyond, memory decides
@@ -53,13 +54,35 @@ def summed(
             if dim == 0 and x.ndim == 2:
                 return ones(x.shape[0], d).dot(x)
         return np.add.reduce(x, axis, dtype, out, keepdims)
+    if axis is None and not keepdims:
+        found = sum_at_once(x)
+        if found is not None:
+            return found.astype(d) if out is None else store(out, found)
     reduced = range(x.ndim) if axis is None else (axis,) if axis.__class__ is int else axis
     total = sum_over(x, frozenset(reduced))
     if keepdims:
         total = total.reshape([1 if i in reduced else n for i, n in enumerate(x.shape)])
-    if out is None:
-        return total
+    return total if out is None else store(out, total)
+
+
+def store(out: Any, total: Any) -> Any:
+    """``out``, which holds the total."""
     out[...] = total
+    return out
+
+
+def sum_at_once(x: Any) -> Any:
+    """The sum of all of many floats in float64, by a loop; None where it is not for them."""
+    n, flags = x.size, x.flags
+    if x.dtype not in dtypes.FLOATS or not LEAST <= n <= AT_ONCE:
+        return None
+    if not (flags.carray or (flags.farray and flags.aligned)):
+        return None
+    run = kernels.runner("total", x.dtype, 2, n, exact=False)
+    if run is None:
+        return None
+    out = np.empty((), np.float64)
+    run(x, out, n % ROW, n // ROW)
     return out
 
 
@@ -86,6 +109,8 @@ def sum_over(x: Any, reduced: frozenset[int]) -> Any:
         return np.ascontiguousarray(pairs).view(x.dtype).reshape(pairs.shape[:-1])
     shape = x.shape
     rest = tuple([n for i, n in enumerate(shape) if i not in reduced])
+    if 1 in shape:
+        reduced = frozenset([i for i in reduced if shape[i] != 1])
     while reduced:  # a run of neighbouring dims at a time, the last first
         stop = max(reduced) + 1
         start = stop
@@ -118,7 +143,8 @@ def along_rows(x: Any) -> Any:
     if size == n:
         return x.dot(ones(n, x.dtype))
     k = n // size
-    total = along_rows(x[:, : k * size].reshape(-1, k, size) @ ones(size, x.dtype))
+    parts = x if k * size == n else x[:, : k * size]
+    total = along_rows(parts.reshape(-1, size).dot(ones(size, x.dtype)).reshape(-1, k))
     return total if k * size == n else total + along_rows(x[:, k * size :])
 
 

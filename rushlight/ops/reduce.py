@@ -16,7 +16,7 @@ from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, value_needed
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.ops.join import Cat
-from rushlight.ops.sums import multiplied, number, sum_at_once, summed
+from rushlight.ops.sums import is_one_product, multiplied, number, sum_at_once, summed
 
 
 def kept(g: Tensor, shape: tuple[int, ...], dim: Any, keepdim: bool) -> Tensor:
@@ -81,10 +81,13 @@ class Summing(Reduction, abstract=True):
 
     def forward(self, arrays, params):
         x, dim = arrays[0], params["dim"]
-        if dim is None and x.dtype in dtypes.FLOATS and not params["keepdim"]:
+        if dim is None and not params["keepdim"]:
             total = sum_at_once(x)
             if total is not None:
                 return self.of_total(total, x)
+        if x.dtype in dtypes.FLOATS and dim is not None and len(dim) == 1:
+            if self.reducer is not None and is_one_product(x, dim[0]):
+                return packed(self.reducer(x, dim, None, None, params["keepdim"]))
         if x.dtype not in dtypes.FLOATS:
             dtypes.computed_with(type(self).__name__.lower(), x.dtype)
         if x.size < self.least or (x.dtype in dtypes.COMPLEX_TYPES and dim is not None):

@@ -43,16 +43,16 @@ def summed(
     d = x.dtype
     if d not in PRODUCTS and (d is not dtypes.int64 or x.size >= LEAST):
         return np.add.reduce(x, axis, dtype, out, keepdims)
+    if dtype is None and not keepdims:
+        if x.size < LEAST and axis is None and x.flags.c_contiguous:
+            total = (x if x.ndim == 1 else x.reshape(-1)).dot(ones(x.size, d), out)
+            return total if out is None else out  # NumPy returns a scalar
+        dim = axis[0] if axis.__class__ is tuple and len(axis) == 1 else axis
+        if is_one_product(x, dim):
+            if dim != x.ndim - 1:
+                return ones(len(x), d).dot(x)
+            return x.dot(ones(x.shape[dim], d)) if x.ndim <= 2 else row_sums(x)
     if x.size < LEAST:
-        if dtype is None and not keepdims and x.flags.c_contiguous:
-            if axis is None:
-                total = (x if x.ndim == 1 else x.reshape(-1)).dot(ones(x.size, d), out)
-                return total if out is None else out  # NumPy returns a scalar
-            dim = axis[0] if axis.__class__ is tuple and len(axis) == 1 else axis
-            if dim == x.ndim - 1:  # a product takes half the time
-                return x.dot(ones(x.shape[dim], d)) if x.ndim <= 2 else row_sums(x)
-            if dim == 0 and x.ndim == 2:
-                return ones(x.shape[0], d).dot(x)
         return np.add.reduce(x, axis, dtype, out, keepdims)
     if axis is None and not keepdims:
         found = sum_at_once(x)
@@ -65,6 +65,16 @@ def summed(
     return total if out is None else store(out, total)
 
 
+def is_one_product(x: Any, dim: Any) -> bool:
+    """Whether a product with ones adds up a dim of x: there is no faster way."""
+    if not x.flags.c_contiguous or x.size > CACHED:
+        return False
+    few, last = x.size < LEAST, x.ndim - 1
+    if dim == last:
+        return few or x.shape[dim] <= ROWS
+    return dim == 0 and last == 1 and (few or len(x) <= COLUMNS)
+
+
 def store(out: Any, total: Any) -> Any:
     """``out``, which holds the total."""
     out[...] = total
@@ -72,16 +82,21 @@ def store(out: Any, total: Any) -> Any:
 
 
 def sum_at_once(x: Any) -> Any:
-    """The sum of all of many floats in float64, by a loop; None where it is not for them."""
-    n, flags = x.size, x.flags
-    if x.dtype not in dtypes.FLOATS or not LEAST <= n <= AT_ONCE:
+    """The sum of all of many numbers in float64 or complex128, by a loop; None where it is not for
+    them.
+    """
+    n, d, flags = x.size, x.dtype, x.flags
+    if d not in PRODUCTS or not LEAST <= n <= AT_ONCE:
         return None
     if not (flags.carray or (flags.farray and flags.aligned)):
         return None
-    run = kernels.runner("total", x.dtype, 2, n, exact=False)
+    run = kernels.runner("total", d, 2, n, exact=False)
     if run is None:
         return None
-    out = np.empty((), np.float64)
+    if d in dtypes.COMPLEX_TYPES:  # both parts count
+        n, out = 2 * n, np.empty((), np.complex128)
+    else:
+        out = np.empty((), np.float64)
     run(x, out, n % ROW, n // ROW)
     return out
 
@@ -159,7 +174,7 @@ def along_columns(x: Any) -> Any:
         return total if k * fold == n else total + along_columns(x[:, k * fold :])
     size = block_of(n, COLUMNS)
     if size == n:
-        return ones(n, x.dtype) @ x
+        return ones(n, x.dtype) @ x if len(x) > 1 else ones(n, x.dtype).dot(x[0])[None]
     k = n // size
     parts = x[:, : k * size].reshape(x.shape[0], k, size, x.shape[2])
     total = along_columns(ones(size, x.dtype) @ parts)

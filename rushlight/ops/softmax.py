@@ -9,8 +9,7 @@ import numpy as np
 
 from rushlight import dtypes
 from rushlight.core.autograd import record_unary
-from rushlight.core.native import LEAST as MANY
-from rushlight.core.native import MIDDLING, in_dtype, kernels, widened
+from rushlight.core.native import LEAST as MANY, MIDDLING, in_dtype, kernels, widened
 from rushlight.core.op import Op, run
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import wrap

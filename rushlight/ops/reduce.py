@@ -81,12 +81,13 @@ class Summing(Reduction, abstract=True):
 
     def forward(self, arrays, params):
         x, dim = arrays[0], params["dim"]
-        if dim is None and not params["keepdim"]:
+        plain = self.reducer is not None  # sums and means, no spreads
+        if plain and dim is None and not params["keepdim"]:
             total = sum_at_once(x)
             if total is not None:
                 return self.of_total(total, x)
-        if x.dtype in dtypes.FLOATS and dim is not None and len(dim) == 1:
-            if self.reducer is not None and is_one_product(x, dim[0]):
+        if plain and x.dtype in dtypes.FLOATS and dim is not None and len(dim) == 1:
+            if is_one_product(x, dim[0]):
                 return packed(self.reducer(x, dim, None, None, params["keepdim"]))
         if x.dtype not in dtypes.FLOATS:
             dtypes.computed_with(type(self).__name__.lower(), x.dtype)

@@ -688,3 +688,19 @@ def test_short_rows_are_reduced_column_by_column(name, keepdim):
         assert ours.dtype == theirs.dtype
         tolerance = 1e-3 if ours.dtype == np.float16 else 1e-6
         np.testing.assert_allclose(ours, theirs, tolerance, tolerance)
+
+
+@pytest.mark.parametrize("name", ["var", "std", "sum", "mean", "prod"])
+@pytest.mark.parametrize(
+    "shape", [(2100,), (100, 100), (50, 60, 7), (8191,), (40_000,), (64, 1, 70)]
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_reductions_around_where_kernels_begin(name, shape, dtype):
+    x = 1 + numbers(shape, dtype) / 1000
+    ours, theirs = rushlight.tensor(x), torch.tensor(x)
+    for dim in (None, 0, -1, tuple(range(len(shape)))):
+        if name == "prod" and isinstance(dim, tuple):
+            continue
+        given = {} if dim is None else {"dim": dim}
+        found, expected = getattr(ours, name)(**given), getattr(theirs, name)(**given)
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), 1e-3, 1e-6)

@@ -11,5 +11,6 @@ other kinds), ``function`` (user-defined ops).
 Apart: ``sparse``, ``meta`` and ``device_array`` (what stands in the place of an array; ``window``:
 what these have in common), ``mt19937`` (random numbers; ``generator``, ``sampling``, ``rejection``
 and ``vector_math``: what is made of them), ``autocast``, ``overrides`` (``__torch_function__``),
-``native`` (kernels for eager code), ``threads``, ``allocator``.
+``native`` (kernels for eager code), ``threads``, ``allocator``, ``trees`` (classes whose objects
+hold tensors).
 """

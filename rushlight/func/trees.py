@@ -1,10 +1,12 @@
-"""Nested tuples, lists and dicts of tensors, as a flat list and back."""
+"""Nested tuples, lists, dicts and registered classes of tensors, as a flat list and back."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from rushlight.core.trees import NODES
 
 LEAF = "*"
 _MAPPINGS = (dict, OrderedDict, defaultdict)
@@ -23,13 +25,16 @@ def _walk(tree: Any, leaves: list[Any]) -> Any:
         return kind, list(tree), children
     if kind in (tuple, list) or is_namedtuple(tree):
         return kind, None, [_walk(value, leaves) for value in tree]
+    if kind in NODES:
+        parts, context = NODES[kind].flatten_fn(tree)
+        return kind, context, [_walk(part, leaves) for part in parts]
     leaves.append(tree)
     return LEAF
 
 
 def is_namedtuple(tree: Any) -> bool:
     """Whether tree is a tuple with named fields."""
-    return isinstance(tree, tuple) and hasattr(tree, "_fields")
+    return isinstance(tree, tuple) and (hasattr(tree, "_fields") or hasattr(tree, "n_fields"))
 
 
 def unflatten(structure: Any, leaves: Any) -> Any:
@@ -45,7 +50,9 @@ def _build(structure: Any, leaves: Iterator[Any]) -> Any:
     if kind in _MAPPINGS:
         pairs = zip(keys, values, strict=True)
         return defaultdict(None, pairs) if kind is defaultdict else kind(pairs)
-    return kind(*values) if hasattr(kind, "_fields") else kind(values)
+    if hasattr(kind, "_fields"):
+        return kind(*values)
+    return NODES[kind].unflatten_fn(values, keys) if kind in NODES else kind(values)
 
 
 def tree_map(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -69,10 +76,17 @@ def _spread(prefix: Any, structure: Any, out: list[Any]) -> bool:
         return True
     if structure == LEAF or own[0] is not structure[0] or own[1] != structure[1]:
         return False
-    items = list(prefix.values()) if isinstance(prefix, dict) else list(prefix)
+    items = _children(prefix)
     if len(items) != len(structure[2]):
         return False
     return all([_spread(p, s, out) for p, s in zip(items, structure[2], strict=True)])
+
+
+def _children(tree: Any) -> list[Any]:
+    """What is directly below the root."""
+    if type(tree) in _MAPPINGS:
+        return list(tree.values())
+    return list(NODES[type(tree)].flatten_fn(tree)[0] if type(tree) in NODES else tree)
 
 
 def count(structure: Any) -> int:
@@ -86,6 +100,8 @@ def describe(structure: Any) -> str:
         return LEAF
     kind, keys, children = structure
     inner = [describe(child) for child in children]
-    if keys is not None:
+    if kind in _MAPPINGS:
         return "{" + ", ".join([f"{k!r}: {c}" for k, c in zip(keys, inner, strict=True)]) + "}"
-    return f"[{', '.join(inner)}]" if kind is list else f"({', '.join(inner)})"
+    if kind is list:
+        return f"[{', '.join(inner)}]"
+    return f"{'' if issubclass(kind, tuple) else kind.__name__}({', '.join(inner)})"

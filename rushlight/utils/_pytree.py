@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
+from rushlight.core.trees import NODES, Flatten, Node as _Node, Unflatten
 from rushlight.errors import warn_user
 
 PyTree = Context = Any
-Flatten = Callable[[Any], tuple[list[Any], Any]]
-Unflatten = Callable[[Iterable[Any], Any], Any]
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,6 @@ class GetAttrKey:
 
     def get(self, parent: Any) -> Any:
         return getattr(parent, self.name)
-
-
-class _Node(NamedTuple):
-    flatten_fn: Flatten  # PyTorch's names: libraries read them from SUPPORTED_NODES
-    unflatten_fn: Unflatten
-    flatten_with_keys_fn: Flatten | None = None
 
 
 def _list_flatten(x: list[Any]) -> tuple[list[Any], Any]:
@@ -175,25 +168,27 @@ class LeafSpec(TreeSpec):
 LEAF = LeafSpec()
 
 
-NODES: dict[type, _Node] = {
-    list: _Node(_list_flatten, _list_unflatten, _list_flatten_with_keys),
-    tuple: _Node(_tuple_flatten, _tuple_unflatten, _list_flatten_with_keys),
-    dict: _Node(_dict_flatten, _dict_unflatten, _dict_flatten_with_keys),
-    OrderedDict: _Node(_ordereddict_flatten, _ordereddict_unflatten, _dict_flatten_with_keys),
-    defaultdict: _Node(
-        lambda x: (list(x.values()), (x.default_factory, list(x))),
-        lambda values, made: defaultdict(made[0], zip(made[1], values, strict=True)),
-        _dict_flatten_with_keys,
-    ),
-    deque: _Node(
-        lambda x: (list(x), x.maxlen),
-        lambda values, most: deque(values, most),
-        _list_flatten_with_keys,
-    ),
-    namedtuple: _Node(  # type: ignore[dict-item]
-        _namedtuple_flatten, _namedtuple_unflatten, _namedtuple_flatten_with_keys
-    ),
-}
+NODES.update(
+    {
+        list: _Node(_list_flatten, _list_unflatten, _list_flatten_with_keys),
+        tuple: _Node(_tuple_flatten, _tuple_unflatten, _list_flatten_with_keys),
+        dict: _Node(_dict_flatten, _dict_unflatten, _dict_flatten_with_keys),
+        OrderedDict: _Node(_ordereddict_flatten, _ordereddict_unflatten, _dict_flatten_with_keys),
+        defaultdict: _Node(
+            lambda x: (list(x.values()), (x.default_factory, list(x))),
+            lambda values, made: defaultdict(made[0], zip(made[1], values, strict=True)),
+            _dict_flatten_with_keys,
+        ),
+        deque: _Node(
+            lambda x: (list(x), x.maxlen),
+            lambda values, most: deque(values, most),
+            _list_flatten_with_keys,
+        ),
+        namedtuple: _Node(  # type: ignore[dict-item]
+            _namedtuple_flatten, _namedtuple_unflatten, _namedtuple_flatten_with_keys
+        ),
+    }
+)
 SUPPORTED_NODES = NODES
 
 

@@ -115,6 +115,22 @@ def test_cache_returns_the_same_tensor(name):
     assert f.inv(y) is x or name in ("Cat", "Cat rows", "Stack", "Power") or "Compose" in name
 
 
+@pytest.mark.parametrize("lib", [torch, rl])
+def test_subclasses_read_the_last_pair(lib):
+    class Shift(lib.distributions.Transform):
+        def _call(self, x):
+            return x + 1
+
+        def log_abs_det_jacobian(self, x, y):
+            origin, image = self._cached_x_y
+            assert x is origin and y is image
+            return lib.zeros_like(x)
+
+    f, x = Shift(cache_size=1), lib.ones(2)
+    assert f._cached_x_y == (None, None)
+    assert f.log_abs_det_jacobian(x, f(x)).tolist() == [0, 0]
+
+
 def test_equality_and_pickle():
     D = rl.distributions
     assert D.ExpTransform() == D.ExpTransform() != D.TanhTransform()

@@ -30,11 +30,11 @@ class Transform:
         if cache_size not in (0, 1):
             raise ValueError("cache_size must be 0 or 1")
         self._cache_size = cache_size
-        self._last: tuple[Any, Any] = (None, None)
+        self._cached_x_y: tuple[Any, Any] = (None, None)
         super().__init__()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_last": (None, None)}
+        return {**self.__dict__, "_cached_x_y": (None, None)}
 
     @property
     def event_dim(self) -> int:
@@ -70,21 +70,21 @@ class Transform:
         """The image of x."""
         if not self._cache_size:
             return self._call(x)
-        seen, image = self._last
+        seen, image = self._cached_x_y
         if x is seen:
             return image
         y = self._call(x)
-        self._last = x, y
+        self._cached_x_y = x, y
         return y
 
     def _inv_call(self, y: Tensor) -> Tensor:
         if not self._cache_size:
             return self._inverse(y)
-        origin, seen = self._last
+        origin, seen = self._cached_x_y
         if y is seen:
             return origin
         x = self._inverse(y)
-        self._last = x, y
+        self._cached_x_y = x, y
         return x
 
     def _call(self, x: Tensor) -> Tensor:

@@ -452,3 +452,43 @@ def test_layouts_by_blocks_can_be_named(name):
     ):
         with pytest.raises(RuntimeError):
             make()
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight])
+def test_tensors_are_told_apart_by_a_number(lib):
+    x = lib.ones(2)
+    assert x._cdata == x._cdata != x.clone()._cdata
+    assert isinstance(x._cdata, int) and x.detach()._cdata != x._cdata
+
+
+@pytest.mark.parametrize("lib", [torch, rushlight])
+def test_context_managers_that_libraries_derive(lib):
+    base = importlib.import_module(f"{lib.__name__}.utils._contextlib")._DecoratorContextManager
+    entered = []
+
+    class Noted(base):
+        def __init__(self):
+            entered.append(self)
+
+        def __enter__(self):
+            self.inside = True
+
+        def __exit__(self, *exc):
+            self.inside = False
+
+    @Noted()
+    def factorial(n):
+        return n * factorial(n - 1) if n else sum(manager.inside for manager in entered[1:])
+
+    assert factorial(2) == 6 and len(set(map(id, entered))) == 4
+
+
+def test_seeds_of_workers():
+    theirs, ours = [
+        importlib.import_module(f"{lib}.utils.data._utils.worker") for lib in ("torch", "rushlight")
+    ]
+    for base_seed in (0, 123456789012345678):
+        assert ours._generate_state(base_seed, 3) == theirs._generate_state(base_seed, 3)
+    assert (
+        ours.get_worker_info() is None and ours.WorkerInfo is rushlight.utils.data.worker.WorkerInfo
+    )

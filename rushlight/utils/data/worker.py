@@ -111,8 +111,13 @@ def seed_everything(base_seed: int, worker: int) -> None:
     """Seeds ``random``, rushlight and NumPy, differently in each worker."""
     random.seed(base_seed + worker)
     rl.manual_seed(base_seed + worker)
-    entropy = [worker, base_seed & 0xFFFFFFFF, base_seed >> 32, 0]
-    np.random.seed(np.random.SeedSequence(entropy).generate_state(4))
+    np.random.seed(_generate_state(base_seed, worker))
+
+
+def _generate_state(base_seed: int, worker_id: int) -> list[int]:
+    """Four numbers of 32 bits that seed NumPy in a worker."""
+    entropy = [worker_id, base_seed & 0xFFFFFFFF, base_seed >> 32, 0]
+    return np.random.SeedSequence(entropy).generate_state(4).tolist()
 
 
 def work(job: Job, connection: Any) -> None:

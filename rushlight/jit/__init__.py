@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dis
 import functools
 import inspect
 import pickle
 import sys
 import textwrap
-import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from types import FunctionType, UnionType
+from types import FunctionType, TracebackType, UnionType
 from typing import Any, Final as Final, Union, get_args, get_origin
 
 from rushlight import serialization
@@ -31,22 +31,50 @@ class TracerWarning(Warning):
 
 
 class Error(Exception):
-    """What scripted code raises by itself, by ``assert`` and ``raise``."""
+    """What scripted code raised by ``assert`` and ``raise``."""
 
 
 def _checked(error: Exception) -> Exception:
-    """An `Error` for what scripted code raised by itself; what an operation refused as it is."""
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    if frame.f_globals.get("__name__", "").startswith("rushlight"):
+    """An `Error` for what scripted code raised, a RuntimeError for whatever else went wrong in it:
+    an operation refused something, or a list has no such item.
+    """
+    if isinstance(error, (Error, RuntimeError)) and _from_package(error):
         return error
     kind = type(error).__name__
-    return Error(f"{kind}: {error}" if str(error) else kind)
+    text = f"{kind}: {error}" if str(error) else kind
+    return Error(text) if _raised(error) and not _from_package(error) else RuntimeError(text)
+
+
+def _place(error: Exception) -> TracebackType:
+    """The innermost place that an error went through."""
+    place = error.__traceback__
+    assert place is not None
+    while place.tb_next is not None:
+        place = place.tb_next
+    return place
+
+
+def _from_package(error: Exception) -> bool:
+    """Whether it arose in the package, and so in an operation."""
+    return _place(error).tb_frame.f_globals.get("__name__", "").startswith("rushlight")
+
+
+def _raised(error: Exception) -> bool:
+    """Whether a ``raise`` or an ``assert`` made it, not another instruction of Python."""
+    place = _place(error)
+    return place.tb_frame.f_code.co_code[place.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 class ScriptModule(Module):
     """What `script` and `trace` make of a module."""
 
     _traced = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except Exception as error:
+            raise _checked(error)  # noqa: B904
 
     @property
     def original_name(self) -> str:
@@ -119,12 +147,6 @@ class ScriptFunction:
 
 class RecursiveScriptModule(ScriptModule):
     """What `script` makes of a module."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().__call__(*args, **kwargs)
-        except Exception as error:
-            raise _checked(error)  # noqa: B904
 
 
 class TopLevelTracedModule(ScriptModule):

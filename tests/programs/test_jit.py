@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import pytest
+import torch as theirs
 
 import rushlight as torch
 from rushlight import _jit_internal, nn
@@ -141,6 +142,48 @@ def test_the_type_of_tensors_is_one():
     assert torch.TensorType.get() is torch.TensorType.get()
     with pytest.raises(TypeError, match=r"TensorType\.get\(\)"):
         torch.TensorType()
+
+
+def last(x):
+    return x[..., 2]
+
+
+def item(x, i: int):
+    parts = [x, x]
+    return parts[i]
+
+
+def value(x):
+    parts = {"a": x}
+    return parts["b"]
+
+
+@pytest.mark.parametrize("lib", [theirs, torch])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda lib, x: lib.jit.script(last)(x),
+        lambda lib, x: lib.jit.trace(last, lib.ones(3))(x),
+        lambda lib, x: lib.jit.script(item)(x, 5),
+        lambda lib, x: lib.jit.script(value)(x),
+    ],
+)
+def test_what_goes_wrong_in_scripts_is_a_runtime_error(call, lib):
+    with pytest.raises(RuntimeError) as caught:
+        call(lib, lib.ones(2))
+    assert not isinstance(caught.value, LookupError)
+
+
+class Last(nn.Module):
+    def forward(self, x):
+        return last(x)
+
+
+def test_what_goes_wrong_in_traced_modules_is_a_runtime_error():
+    traced = torch.jit.trace(nn.Sequential(Last()), torch.ones(3))
+    assert traced(torch.arange(4.0)).item() == 2
+    with pytest.raises(RuntimeError, match="IndexError: index 2 is out of bounds"):
+        traced(torch.ones(2))
 
 
 class Checked(nn.Module):

@@ -84,6 +84,8 @@ class UntypedStorage:
         (24, True)
     """
 
+    # slots keep objects of one size: textbooks compare the ids of such that are gone at once
+    __slots__ = "_owner", "_view", "_fill", "_nbytes", "__dict__", "__weakref__"
     _owner: np.ndarray[Any, Any] | None
     _view: np.ndarray[Any, Any] | None
     _fill: Callable[[np.ndarray[Any, Any]], None] | None

@@ -87,6 +87,7 @@ def network(lib):
     return Net()
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")  # torch, on 3.13.0
 def test_modules_give_their_parameters_and_buffers():
     names, losses = [], []
     for lib in LIBRARIES:

@@ -37,7 +37,7 @@ MOST_SEEN = 64  # signatures that were run once as they are
 MOST_OBJECTS = 3200  # that are looked at before each call, besides modules
 MOST_AT_ONCE = 4  # signatures whose first call gets the bits of their programs
 FIRST = "first call of its signature"
-MOST_STRANGE = 16  # calls in a row like none before, until a warning
+MOST_STRANGE = 16  # calls in a row like none before, until a warning; signatures that are few
 UNSEEN = 15  # calls that run as they are after one that is the last of many without a program
 MOST_VAIN = 32  # programs that were left for a value, in excess of those that were not
 MOST_CAUGHT = 4  # calls that are traced in vain, as they catch an error
@@ -64,6 +64,7 @@ class Compiled:
         """Drop all programs."""
         self.variants: dict[Any, list[Variant]] = {}
         self.seen: dict[Any, set[str]] = {}  # why a signature was run as it is, since its capture
+        self.before: Any = None  # the signature that was looked at last
         self.traces = 0
         self.eager: str | None = None  # why it stays eager
         self.warned = False  # that it is captured no more
@@ -171,7 +172,10 @@ class Compiled:
                 f"Detected recompile when torch.compile stance is 'fail_on_recompile': this call "
                 f"of {self.name()} would have to be captured, because of the {reason}."
             )
-        known = reason in self.seen.get(key, ()) or self.again
+        # of many signatures, as of a sequence that grows, few would ever be served by a program
+        known = len(self.seen) <= MOST_STRANGE or key == self.before
+        known = (known and reason in self.seen.get(key, ())) or self.again
+        self.before = key
         plain = reason == FIRST and not self.code.names_types
         if not known and plain and self.given.learn(key):
             self.variants, self.seen, self.entered, self.again = {}, {}, [], True
@@ -404,14 +408,17 @@ class Compiled:
         self.strange += reason == FIRST
         if self.strange != MOST_STRANGE or reason != FIRST:
             return
-        last, before = [key[0] for key in list(self.seen)[:-3:-1]]
-        places = [k for k in range(len(args)) if last[k + 1 : k + 2] != before[k + 1 : k + 2]]
-        what = " and ".join([f"argument {k} ({type(args[k]).__name__})" for k in places])
+        last, before = list(self.seen)[:-3:-1]
+        places = [k for k in range(len(args)) if last[0][k + 1 : k + 2] != before[0][k + 1 : k + 2]]
+        named = [f"argument {k} ({type(args[k]).__name__})" for k in places]
+        named += ["keyword arguments"] if last[1] != before[1] else []
+        what = " and ".join(named) or "what is kept from call to call"
         warn_user(
             f"compile: the last {MOST_STRANGE} calls of {self.name()} ran eagerly, as no two had "
-            f"the same arguments; the last two differ in {what or 'keyword arguments'}. A program "
-            "serves calls with tensors of the same shapes, and with the same numbers and objects: "
-            "pass numbers that change as tensors, and pad what varies to a few sizes."
+            f"the same arguments; the last two differ in {what}. A program serves calls with "
+            "tensors of the same shapes, and with the same numbers and objects: pass numbers that "
+            "change as tensors, and pad what varies to a few sizes, as a cache that is written to. "
+            "Others like these go on running eagerly, which takes no longer than without compile."
         )
 
     def limit(self) -> int:

@@ -44,6 +44,56 @@ class Link:
         self.following, self.scale = following, 2.0
 
 
+def generate(step, length, most):
+    """The sum of what ``step`` keeps, which gets one longer at each call."""
+    cache = rl.ones(length)
+    while len(cache) < most:
+        cache = step(cache)
+    return cache.sum().item()
+
+
+def test_what_grows_by_one_at_each_call_is_not_captured():
+    """However often it does: few of its lengths would ever have a program."""
+
+    def longer(cache):
+        return rl.cat([cache, cache.mean().reshape(1)])
+
+    run = rl.compile(longer)
+    with pytest.warns(UserWarning, match=r"differ in argument 0 \(Tensor\)") as caught:
+        for _ in range(12):
+            assert generate(run, 2, 30) == generate(longer, 2, 30) == 30
+    assert run._compiled.traces == 0 and len(caught) == 1
+
+
+def test_what_is_kept_and_grows_is_not_captured_for_each_length():
+    class Cache:
+        k = None
+
+        def add(self, x):
+            self.k = x if self.k is None else rl.cat([self.k, x])
+            return self.k.sum()
+
+    cache = Cache()
+    run = rl.compile(cache.add)
+    with pytest.warns(UserWarning, match="differ in what is kept from call to call"):
+        for _ in range(12):
+            cache.k = None
+            found = [run(rl.ones(1)).item() for _ in range(40)]
+            assert found == list(range(1, 41))
+    assert run._compiled.traces <= 1
+
+
+def test_calls_that_stay_alike_after_many_that_did_not_are_captured():
+    run = rl.compile(lambda x: (x * 2).sum())
+    with pytest.warns(UserWarning, match="ran eagerly"):
+        for n in range(1, 40):
+            run(rl.ones(n))
+    assert run._compiled.traces == 0
+    found = {run(rl.ones(50)).item() for _ in range(64)}
+    assert found == {100.0} and run._compiled.traces == 1
+    assert run._compiled.variants
+
+
 def test_objects_that_answer_to_every_name_are_not_asked():
     endless = Endless()
 

@@ -86,7 +86,11 @@ def mark_dynamic(t: Any, index: int | list[int] | tuple[int, ...], **bounds: Any
     """Nothing: sizes are part of a program, and a new size makes a new one."""
 
 
-maybe_mark_dynamic = mark_static = mark_dynamic
+maybe_mark_dynamic = mark_dynamic
+
+
+def mark_static(t: Any, index: int | list[int] | tuple[int, ...] | None = None) -> None:
+    """Nothing: all sizes are part of a program."""
 
 
 def graph_break(msg: str = "") -> None:

@@ -99,7 +99,11 @@ class Compiled:
                     if last.after is not None:
                         self.expect(last)
                     return out
-            return self(args, kwargs)
+            outer, modes.compiling = modes.compiling, True
+            try:
+                return self(args, kwargs)
+            finally:
+                modes.compiling = outer
 
         run._compiled = self  # type: ignore[attr-defined]
         return run
@@ -166,6 +170,7 @@ class Compiled:
             return self.function(*args, **kwargs)
         reason = reason or FIRST
         if stance.name == "eager_on_recompile":
+            modes.compiling = False
             return self.function(*args, **kwargs)
         if stance.name == "fail_on_recompile" and key not in self.seen:
             raise RuntimeError(

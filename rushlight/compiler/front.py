@@ -208,7 +208,11 @@ def disable(
         if state.busy and modes.trace is not None:
             name = getattr(fn, "__qualname__", repr(fn))
             modes.trace.fail(f"it calls {name}, which is kept out of compilation{because}")
-        return fn(*args, **kwargs)
+        outer, modes.compiling = modes.compiling, False
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            modes.compiling = outer
 
     return kept_out
 
@@ -233,8 +237,10 @@ def is_exporting() -> bool:
 
 
 def is_compiling() -> bool:
-    """Whether a function is being captured in this thread."""
-    return modes.trace is not None and not modes.trace.is_first
+    """Whether a compiled function is being called in this thread: in each of its calls that Python
+    runs, so that all give the same, but for those that a stance or ``disable`` keeps as they are.
+    """
+    return modes.compiling and config.stance.name != "force_eager"
 
 
 is_dynamo_compiling = is_compiling

@@ -59,6 +59,7 @@ class Modes(threading.local):
     grad = True
     inference = False
     anomaly = False
+    compiling = False  # a compiled function is called, to be captured or as it is
     trace: Any = None  # notes what is computed, viewed and written: see rushlight/compiler/trace.py
     profiler: Any = None  # makes calls of ops and nodes, and notes how long they take
     # the NumPy dtypes that "lower" ops compute in, on the CPU and on GPUs; one may be None

@@ -47,6 +47,27 @@ def test_stances():
     rushlight._logging.set_logs()
 
 
+def test_every_call_of_a_compiled_function_is_compiling():
+    compiler = rushlight.compiler
+    x, shapes = rushlight.zeros(3), [rushlight.zeros(k) for k in range(1, 8)]
+    f = rushlight.compile(lambda x: x + 1 if compiler.is_compiling() else x - 1)
+    assert [f(x).tolist() for _ in range(3)] == [[1.0] * 3] * 3
+    assert all(f(y).equal(y + 1) for y in shapes)
+    seen = []
+    note = compiler.disable(lambda: seen.append(compiler.is_compiling()))
+    noting = rushlight.compile(lambda x: (note(), seen.append(compiler.is_compiling()), x)[2])
+    with pytest.warns(UserWarning, match="kept out"):
+        for _ in range(4):
+            noting(x)
+    assert seen == [False, True] * 4 and not compiler.is_compiling()
+    with compiler.set_stance("force_eager"):
+        assert f(x).tolist() == [-1.0] * 3
+    with compiler.set_stance("eager_on_recompile"):
+        assert f(x).tolist() == [1.0] * 3
+        assert f(rushlight.zeros(9)).tolist() == [-1.0] * 9
+    rushlight._dynamo.mark_static(x)
+
+
 @pytest.mark.filterwarnings("ignore:.*:FutureWarning")
 def test_branches_and_loops():
     lib = rushlight

@@ -5,6 +5,8 @@ from __future__ import annotations
 from operator import is_not
 from typing import Any
 
+import numpy as np
+
 from rushlight.compiler.held import (
     PLAIN,
     Moving,
@@ -33,7 +35,7 @@ class Plain:
 
     def read(self) -> dict[str, Any]:
         """The plain values now, and which tensors there are."""
-        plain = {k: v for k, v in self.d.items() if type(v) in PLAIN and k not in self.without}
+        plain = {k: v for k, v in self.d.items() if is_plain(v) and k not in self.without}
         tensors = {k: Same(v) for k, v in self.d.items() if isinstance(v, Tensor)}
         return plain | tensors if tensors else plain
 
@@ -53,14 +55,20 @@ class Plain:
         return ", ".join([f"{self.what}{k}" for k in names])
 
 
+def is_plain(value: Any) -> bool:
+    """Whether a value is compared by what it is, NumPy's numbers among them."""
+    return type(value) in PLAIN or isinstance(value, np.generic)
+
+
 class Options(Plain):
-    """The options of a parameter group, without those that programs read anew at each call."""
+    """The options of a parameter group, without numbers that programs read anew at each call."""
 
     def __init__(
         self, what: str, group: dict[str, Any], read_anew: frozenset[str], moving: Moving
     ) -> None:
         counters = [name for name in group if ("item", id(group), name) in moving]
-        super().__init__(what, group, (*read_anew, *counters))
+        numbers = [name for name in read_anew if are_floats(group.get(name))]
+        super().__init__(what, group, (*numbers, *counters))
 
     def moved(self) -> set[str]:
         """Options that are numbers, or tuples of them, and others now."""
@@ -79,10 +87,16 @@ class Options(Plain):
 
 
 def are_floats(value: Any) -> bool:
-    """Whether a value is a float, or some in a tuple."""
-    return type(value) is float or (
-        type(value) is tuple and bool(value) and all([type(v) is float for v in value])
-    )
+    """Whether a value is a float, or some in a tuple; NumPy's too, as schedules make them."""
+    if type(value) is tuple:
+        return bool(value) and all([is_float(v) for v in value])
+    return is_float(value)
+
+
+def is_float(value: Any) -> bool:
+    """Whether a value is a float, or one that NumPy made."""
+    alone = type(value) is np.ndarray and not value.ndim and value.dtype.kind == "f"
+    return alone or isinstance(value, (float, np.floating))
 
 
 class Kept:

@@ -416,6 +416,6 @@ def with_options(planted: Planted, groups: list[dict[str, Any]], names: Any) -> 
 def symbol_of_option(value: Any, source: Option, trace: Trace) -> Any:
     """What stands for an option while a call is traced."""
     if type(value) is not tuple:
-        return number(value, source, trace)
+        return number(float(value), source, trace)
     group, name = source.group, source.name
-    return tuple([number(v, Option(group, name, k), trace) for k, v in enumerate(value)])
+    return tuple([number(float(v), Option(group, name, k), trace) for k, v in enumerate(value)])

@@ -60,6 +60,19 @@ def learning_rate(s: Setting, k: int) -> None:
     s.optimizer.param_groups[0]["lr"] = 0.1 / (k + 1)
 
 
+def made_by_numpy(s: Setting, k: int) -> None:
+    kinds = (np.float64, np.float32, np.array)
+    s.optimizer.param_groups[0]["lr"] = kinds[k % 3](0.1 / (k + 1))
+
+
+def integer(s: Setting, k: int) -> None:
+    s.optimizer.param_groups[0]["lr"] = 1 if k < 4 else 0.05 if k < 8 else 0
+
+
+def integer_of_numpy(s: Setting, k: int) -> None:
+    s.optimizer.param_groups[0]["lr"] = np.int64(k > 5)
+
+
 def scheduled(s: Setting, k: int) -> None:
     if k:
         s.schedule.step()
@@ -67,6 +80,10 @@ def scheduled(s: Setting, k: int) -> None:
 
 def decay(s: Setting, k: int) -> None:
     s.optimizer.param_groups[0]["weight_decay"] = 0.01 if k < 6 else 0.1
+
+
+def decay_of_numpy(s: Setting, k: int) -> None:
+    s.optimizer.param_groups[0]["weight_decay"] = np.float64(0.01 if k < 6 else 0.1)
 
 
 def evaluation(s: Setting, k: int) -> None:
@@ -100,8 +117,12 @@ CASES: dict[str, tuple[Callable[[Setting, int], None], int]] = {
     "three sizes": (sizes, 3),
     "another dtype": (other_dtype, 2),
     "a learning rate set by hand": (learning_rate, 1),
+    "a learning rate that NumPy made": (made_by_numpy, 1),
+    "an integer as a learning rate, and then others": (integer, 2),
+    "an integer of NumPy as a learning rate": (integer_of_numpy, 2),
     "a schedule": (scheduled, 1),
     "another option of the optimizer": (decay, 2),
+    "another option of the optimizer, by NumPy": (decay_of_numpy, 2),
     "evaluation in between": (evaluation, 2),
     "a number among the arguments": (argument, 2),
     "a frozen parameter": (frozen, 2),

@@ -110,7 +110,7 @@ class Call:
         if trace.failure is not None:
             return
         made = [t for t, a in zip(flat.tensors, self.aliases, strict=True) if a is None]
-        if any([is_live(t) for t in made]):
+        if any([is_live(t, trace.since) for t in made]):
             self.differentiate(made)
         if trace.failure is None:
             self.made, self.fresh = made, trace.finish(made, flat.tensors)

@@ -37,11 +37,13 @@ def edge_of(t: Tensor) -> Any:
         return None
 
 
-def is_live(t: Tensor) -> bool:
+def is_live(t: Tensor, since: int) -> bool:
     """Whether t can still be differentiated: it leads to a graph, which a view made under no_grad()
-    does not, and no part of that was freed by a backward pass.
+    does not, and no part of that which was made ``since`` was freed by a backward pass. What was
+    freed before the call, as of arguments that were differentiated, is whole in other calls.
     """
-    return edge_of(t) is not None and all([node.saved is not None for node in graph_of(t)])
+    made = [node for node in graph_of(t) if node.seq > since]
+    return edge_of(t) is not None and all([node.saved is not None for node in made])
 
 
 @contextlib.contextmanager
@@ -76,7 +78,7 @@ class Gradients:
         for t in results:
             trace.operand(t)
         first = len(trace.graph.nodes)
-        self.live = [is_live(t) for t in results]
+        self.live = [is_live(t, trace.since) for t in results]
         roots = [t for t, live in zip(results, self.live, strict=True) if live]
         seeds = [wrap(uniform(t._array, driver_of(t), 1)) for t in roots]
         for k, seed in enumerate(seeds):

@@ -37,6 +37,7 @@ from rushlight.core import sampling
 from rushlight.core.device_array import DeviceArray
 from rushlight.core.elementwise import Elementwise
 from rushlight.core.inplace import has_self_overlap, same_window
+from rushlight.core.node import next_seq
 from rushlight.core.op import Op
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, wrap
@@ -56,6 +57,7 @@ class Trace(TracedNumbers):
         self, arguments: list[Tensor], keeps: bool = False, is_first: bool = False
     ) -> None:
         super().__init__([t._array for t in arguments], keeps)
+        self.since = next_seq()  # of nodes, those of this call have larger ones
         self.is_first = is_first  # so that nothing stands for arrays, see replay.py
         # what is brought before the program runs: ``arguments`` and, behind them, tensors on arrays
         self.early, self.given = Early(), [*arguments]

@@ -439,3 +439,19 @@ def test_hooks_of_parameters_run_in_the_order_of_eager_code():
         return seen
 
     assert order(True) == order(False)
+
+
+def test_arguments_that_were_differentiated_before_the_traced_call():
+    """As where a metric is computed of features after the step."""
+    found = []
+    for compile in (lambda f: f, rl.compile):
+        rl.manual_seed(0)
+        body, head = nn.Linear(4, 8), nn.Linear(8, 3)
+        run = compile(head)
+        for _ in range(4):
+            features = body(rl.randn(5, 4)).sin()
+            run(features).pow(2).sum().backward()
+            assert run(features).requires_grad
+        found.append([p.grad for p in (*body.parameters(), *head.parameters())])
+    for got, want in zip(*reversed(found), strict=True):
+        rl.testing.assert_close(got, want)

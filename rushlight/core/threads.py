@@ -78,14 +78,16 @@ def scipy_linalg() -> Any:
 
 
 class Decompositions:
-    """The functions of ``numpy.linalg``; those of large matrices use all threads."""
+    """The functions of ``numpy.linalg``; those of large matrices use all threads. Float32 numbers
+    that overflow are infinite without a warning.
+    """
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         function = getattr(np.linalg, name)
 
         @functools.wraps(function)
         def call(a: Any, *args: Any, **options: Any) -> Any:
-            with all_threads(a.shape[-1]):
+            with all_threads(a.shape[-1]), np.errstate(over="ignore"):
                 return function(a, *args, **options)
 
         setattr(self, name, call)

@@ -362,3 +362,21 @@ def test_lu_factor_of_singular_matrices():
         with pytest.raises(RuntimeError, match="Batch element"):
             lib.linalg.lu_factor(lib.stack([lib.eye(2), lib.ones(2, 2)]))
     assert rushlight.linalg.lu_factor(rushlight.zeros(2, 2, device="meta"))[0].is_meta
+
+
+def test_results_beyond_float32_are_infinite_without_a_warning():
+    """Numbers are computed in double precision; without a warning each would be an error here."""
+    a, b = np.full((12, 12), 1e-30, np.float32) + np.eye(12, dtype=np.float32), np.float32(1e38)
+    a[np.triu_indices(12, 1)] = -3
+    found, expected = [
+        lib.linalg.solve_triangular(
+            lib.from_numpy(a), lib.full((12, 1), float(b)), upper=True, unitriangular=True
+        )
+        for lib in (rushlight, torch)
+    ]
+    assert rushlight.isinf(found).any()
+    np.testing.assert_array_equal(np.isinf(found.numpy()), np.isinf(expected.numpy()))
+    product = rushlight.linalg.householder_product(
+        rushlight.full((80, 60), 100.0), rushlight.full((60,), 3.0)
+    )
+    assert not rushlight.isfinite(product).all()

@@ -14,6 +14,7 @@ from rushlight.core.op import Op
 from rushlight.dtypes import NUMBERS
 
 EXACT = 2**53  # integers up to here are float64 numbers
+LARGEST = 3.4028234663852886e38  # of float32: ops may refuse what is above, but for infinity
 
 
 class Ready:
@@ -145,8 +146,9 @@ def is_constant(v: Any) -> bool:
 
 def is_operand(v: Any) -> bool:
     """Whether a kernel can take a parameter as a float64 number."""
-    kind = v.__class__
-    return (kind is float and v == v) or (kind is int and -EXACT <= v <= EXACT)
+    if v.__class__ is float:
+        return -LARGEST <= v <= LARGEST or abs(v) == math.inf
+    return v.__class__ is int and -EXACT <= v <= EXACT
 
 
 def is_number(x: Any) -> bool:
@@ -159,7 +161,7 @@ def ready_for(found: dict[Any, Ready], key: Any, params: dict[str, Any]) -> tupl
     v: Any
     for v in params.values():  # as ``is_operand`` does
         if v.__class__ is float:
-            if v != v:
+            if not -LARGEST <= v <= LARGEST and abs(v) != math.inf:
                 break
         elif v.__class__ is not int or not -EXACT <= v <= EXACT:
             break

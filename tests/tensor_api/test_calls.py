@@ -294,7 +294,7 @@ MATRICES = [
       f"{value})" for kind in ("", ".", ", dtype=torch.int8") for cut, value in
       (("0", "0.5"), ("1.5", "7"), ("-0.5", "-2.5"))],
     "F.threshold(1.0, 0, 0)",
-    *[f"torch.norm(torch.ones(2, 2), 'nuc', {dim})" for dim in ("()", "(0,)", "(0, 0)", "(0, 1)")],
+    *[f"torch.norm(torch.eye(2), 'nuc', {dim})" for dim in ("()", "(0,)", "(0, 0)", "(0, 1)")],
 ]  # fmt: skip
 
 SETTINGS = [

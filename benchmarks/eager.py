@@ -216,6 +216,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("results.json"))
     args = parser.parse_args()
     torch.set_num_threads(1)
+    rushlight.set_num_threads(1)
     gc.collect()
     gc.freeze()
 

@@ -12,6 +12,7 @@ from rushlight.compiler.backends.llvm import recall
 
 pipeline.checking = True  # programs are verified while they are built
 torch.set_num_threads(1)
+rushlight.set_num_threads(2)  # kernels share work, whatever the environment says
 
 
 @pytest.fixture(autouse=True)

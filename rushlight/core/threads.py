@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -33,16 +34,29 @@ listeners: list[Callable[[], None]] = []  # called when another number is asked 
 
 
 def count() -> int:
-    """The number asked for, or that of the processors."""
-    return _Setting.threads or os.cpu_count() or 1
+    """The number asked for, or else the usual one."""
+    return _Setting.threads or usual()
 
 
-def limit(threads: int) -> None:
-    """Use ``threads`` threads, >= 1, from now on."""
+@functools.cache
+def usual() -> int:
+    """What MKL_NUM_THREADS or else OMP_NUM_THREADS said at first, up to the processors that this
+    process may use; without these, all of them.
+    """
+    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    for variable in ("MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        first = os.environ.get(variable, "").split(",")[0].strip()
+        if first.isdecimal() and int(first):
+            return min(int(first), processors)
+    return processors
+
+
+def limit(threads: int, warn: bool = True) -> None:
+    """Use ``threads`` threads, >= 1, from now on; ``warn`` if BLAS cannot be told."""
     _Setting.threads = threads
     for listener in listeners:
         listener()
-    apply()
+    apply(warn)
 
 
 def leave_to_workers() -> None:
@@ -52,7 +66,7 @@ def leave_to_workers() -> None:
         apply()
 
 
-def apply() -> None:
+def apply(warn: bool = True) -> None:
     """Tell the libraries that are loaded by now."""
     threads = 1 if _Setting.workers else _Setting.threads
     if threads is None:
@@ -60,10 +74,11 @@ def apply() -> None:
     try:
         import threadpoolctl
     except ImportError:
-        warn_user(
-            "threadpoolctl is not installed, so BLAS keeps its own number of "
-            "threads; pip install threadpoolctl, or set OMP_NUM_THREADS before starting Python."
-        )
+        if warn:
+            warn_user(
+                "threadpoolctl is not installed, so BLAS keeps its own number of threads; "
+                "pip install threadpoolctl, or set OMP_NUM_THREADS before starting Python."
+            )
         return
     threadpoolctl.threadpool_limits(threads, user_api="blas")
 

@@ -209,7 +209,9 @@ class _Settings:
 
 
 def get_num_threads() -> int:
-    """The number of threads that kernels and matrix products use."""
+    """The number of threads that kernels and matrix products use: at first as many as there are
+    processors, or what the environment variable MKL_NUM_THREADS or OMP_NUM_THREADS says.
+    """
     return threads.count()
 
 

@@ -44,6 +44,14 @@ class Squares(mine.Dataset):
         return rl.full(self.shape, float(i * i)), i
 
 
+class Threads(mine.Dataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return rl.get_num_threads()
+
+
 def values(loader):
     return [batch[1].tolist() for batch in loader]
 
@@ -330,3 +338,9 @@ print([batch.tolist() for batch in kept])
 def test_programs_that_handle_signals_end_with_their_workers():
     done = subprocess.run([sys.executable, "-c", HANDLED], capture_output=True, timeout=60)
     assert done.returncode == 0 and done.stdout == b"[[0, 1], [2, 3]]\n", done.stderr
+
+
+def test_workers_compute_on_one_thread_each():
+    before = rl.get_num_threads()
+    assert [t.tolist() for t in mine.DataLoader(Threads(), num_workers=2)] == [[1], [1]]
+    assert rl.get_num_threads() == before

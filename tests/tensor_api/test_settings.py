@@ -1,5 +1,9 @@
 """Settings of the process, and functions that were removed: as torch's."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -66,3 +70,26 @@ def test_switches_of_other_libraries():
     backends.mha.set_fastpath_enabled(False)
     assert not backends.mha.get_fastpath_enabled()
     backends.mha.set_fastpath_enabled(True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"OMP": "1"}, {"OMP": "1", "MKL": "2"}, {"OMP": "2", "MKL": "1"}]
+    + [{"OMP": "1,2"}, {"OMP": "many"}, {"OMP": "1000"}],
+    ids=str,
+)
+def test_threads_that_the_environment_asks_for(said):
+    variables = {f"{name}_NUM_THREADS": number for name, number in said.items()}
+    outside = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    code = "import {} as torch; print(torch.get_num_threads())"
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", code.format(name)],
+            env={**outside, **variables},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for name in ("rushlight", "torch")
+    ]
+    assert found[0] == found[1]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rushlight import tensor_api as rl
+from rushlight.core import threads
 from rushlight.utils.data.exchange import pack
 from rushlight.utils.data.fetch import _DatasetKind, make_fetch
 
@@ -147,6 +148,7 @@ def _answers(job: Job, connection: Any) -> Iterator[Callable[[Any], None]]:
     global _info
     _info = WorkerInfo(job.id, job.num_workers, job.base_seed + job.id, job.dataset)
     seed_everything(job.base_seed, job.id)
+    threads.limit(1, warn=False)  # the processes share the processors
     fetch = _start(job, job.init)
     while (message := connection.recv())[0] is not Message.STOP:
         kind, index = message

@@ -15,6 +15,7 @@ from collections import Counter
 
 import torch
 
+import rushlight
 from tests.fuzz.common import Findings, Mismatch
 from tests.training.fuzz.compare import MODES, compared
 from tests.training.fuzz.generate import generate
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--shrink", action="store_true", help="print what differs, cut short")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    rushlight.set_num_threads(2)
     report, begin = Report(), time.perf_counter()
     for seed in range(options.start, options.start + options.count):
         if options.show:

@@ -13,7 +13,8 @@ share memory. Rules speak Tensor and use its public methods, which ``tensor_api`
 - by order: ``order``, ``sorting``, ``selection``, ``search``
 - products: ``matmul``, ``along``, ``linalg``, ``ldl``, ``distance``, ``fourier``, ``sparse``
 - of networks: ``conv``, ``pool``, ``avg_pool``, ``resample``, ``grid``, ``norm``, ``given_norm``,
-  ``softmax``, ``attention``, ``recurrent``, ``loss``, ``ctc``, with ``bits`` (kept for gradients)
+  ``softmax``, ``attention``, ``recurrent``, ``loss``, ``class_losses``, ``ctc``, with
+  ``bits`` (kept for gradients)
 - not of arrays: ``operators`` and ``schemas`` (``torch.ops``), ``device``, ``meta``, ``autocast``
 """
 

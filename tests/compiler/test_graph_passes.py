@@ -16,8 +16,8 @@ from rushlight.compiler.passes.merge import merge_equal
 from rushlight.compiler.passes.slopes import keep_slopes
 from rushlight.ops.activation import Gelu, LeakyRelu, Silu, Slope
 from rushlight.ops.arithmetic import Add, Mul, Sub
+from rushlight.ops.class_losses import CrossEntropy
 from rushlight.ops.copy import Clone
-from rushlight.ops.loss import CrossEntropy
 from rushlight.ops.math import Exp
 from rushlight.ops.matmul import Linear
 from rushlight.ops.random import Uniform

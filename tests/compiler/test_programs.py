@@ -21,8 +21,9 @@ from rushlight.ops import (
     trigonometry,
     view,
 )
+from rushlight.ops.class_losses import CrossEntropy, CrossEntropyGrad
 from rushlight.ops.conv import Conv, ConvInput, ConvWeight
-from rushlight.ops.loss import CrossEntropy, CrossEntropyGrad, MseLoss
+from rushlight.ops.loss import MseLoss
 from rushlight.ops.matmul import Linear, Matmul
 from rushlight.ops.norm import BatchNorm, LayerNorm
 

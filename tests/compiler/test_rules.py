@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rushlight.compiler import pipeline
-from rushlight.ops import activation, along, avg_pool, fold, loss, statistics
+from rushlight.ops import activation, along, avg_pool, class_losses, fold, loss, statistics
 from rushlight.ops.arithmetic import Add, Mul
 from rushlight.ops.math import Exp
 from rushlight.ops.reduce import Mean, Nansum
@@ -108,11 +108,11 @@ def test_weighted_classes(shape, reduction):
     p = {"reduction": reduction, "ignore_index": 2}
     g = b.input(np.asarray(normal(*places) if reduction == "none" else np.float32(1.3)))
     b.returns(
-        b.op(loss.NllLoss, x, t, w, **p),
-        b.op(loss.CrossEntropy, x, x, t, w, **p),
-        b.op(loss.CrossEntropyGrad, g, x, t, w, **p),
-        b.op(loss.NllGrad, g, t, w, shape=shape, **p),
-        b.op(loss.NllGrad, g, t, None, shape=shape, **p),
+        b.op(class_losses.NllLoss, x, t, w, **p),
+        b.op(class_losses.CrossEntropy, x, x, t, w, **p),
+        b.op(class_losses.CrossEntropyGrad, g, x, t, w, **p),
+        b.op(class_losses.NllGrad, g, t, w, shape=shape, **p),
+        b.op(class_losses.NllGrad, g, t, None, shape=shape, **p),
     )
     check(b)
 

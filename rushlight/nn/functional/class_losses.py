@@ -21,6 +21,7 @@ from rushlight.nn.functional._losses import (
 )
 from rushlight.nn.functional.linear import linear
 from rushlight.ops import loss as L
+from rushlight.ops.class_losses import CrossEntropy, NllLoss
 from rushlight.ops.matmul import same_dtype
 from rushlight.ops.softmax import LogSoftmax
 from rushlight.tensor_api._common import as_int
@@ -98,7 +99,7 @@ def cross_entropy(
         return smoothed_nll(logp, target, weight, reduction, ignore_index, label_smoothing)
     if not dim and y.shape == (1,):
         target = target.reshape(())
-    return L.CrossEntropy.bind(
+    return CrossEntropy.bind(
         logp, input, target, weight, reduction=reduction, ignore_index=ignore_index
     )  # type: ignore[no-any-return]
 
@@ -128,7 +129,7 @@ def smoothed_nll(
 ) -> Tensor:
     """Cross entropy with a share of the target spread over all classes."""
     dim = 1 if logp._array.ndim > 1 else 0
-    nll = L.NllLoss.bind(logp, target, weight, reduction=reduction, ignore_index=ignore_index)
+    nll = NllLoss.bind(logp, target, weight, reduction=reduction, ignore_index=ignore_index)
     spread = logp
     if weight is not None:
         spread = spread * weight.reshape(-1, *[1] * (logp._array.ndim - 1 - dim))
@@ -185,7 +186,7 @@ def nll_loss(
         )
     if input._array.ndim == 1 and target._array.shape == (1,):
         target = target.reshape(())
-    return L.NllLoss.bind(  # type: ignore[no-any-return]
+    return NllLoss.bind(  # type: ignore[no-any-return]
         input,
         target,
         weight,

@@ -32,6 +32,7 @@ from typing import Any
 from rushlight.absent import reason
 from rushlight.config import package_names
 from rushlight.core.overrides import switch
+from rushlight.serialization.names import PARTS
 
 NAMES = {
     "torch": "rushlight",
@@ -42,8 +43,9 @@ NAMES = {
 SHOWN = re.compile(r"rushlight\.(nn|optim|distributions|utils\.data|vision)\b")
 # where classes of the package itself are at home
 BELOW = tuple(f"rushlight.{m}" for m in ("_C", "autograd.grad_mode", "storage", "torch_version"))
-# modules of ours whose classes torchvision has elsewhere
+# modules of ours whose classes torch and torchvision have elsewhere
 ELSEWHERE = {
+    **PARTS,
     "rushlight.vision.datasets.base": "torchvision.datasets.vision",
     **{
         f"rushlight.vision.transforms.{name}": "torchvision.transforms.transforms"
@@ -150,8 +152,10 @@ def show_as_torch(module: ModuleType) -> None:
 
 def _shown(home: str) -> str:
     """What a module of ours is called in programs."""
+    if home in ELSEWHERE:
+        return ELSEWHERE[home]
     if home.startswith("rushlight.vision"):
-        return ELSEWHERE.get(home, "torchvision" + home.removeprefix("rushlight.vision"))
+        return "torchvision" + home.removeprefix("rushlight.vision")
     return "torch" + home.removeprefix("rushlight")
 
 

@@ -43,16 +43,24 @@ MOVED = {
 _HOME_OF_MOVED = {(here, name): there for (there, name), here in MOVED.items()}
 _HOME_OF_MOVED.update({(_TYPED, name): "torch" for name in typed_storage.NAMES})
 
-# What is one module there and a folder, or a file of its own, here.
+# Files that hold a part of what is one module there.
+PARTS = {
+    "rushlight.nn.modules.attention": "torch.nn.modules.activation",
+    "rushlight.nn.modules.conv_transpose": "torch.nn.modules.conv",
+    "rushlight.nn.modules._conv": "torch.nn.modules.conv",
+    "rushlight.nn.modules.margin_loss": "torch.nn.modules.loss",
+    "rushlight.nn.modules._loss": "torch.nn.modules.loss",
+    "rushlight.nn.modules.rectifiers": "torch.nn.modules.activation",
+    "rushlight.nn.modules.rnn_cells": "torch.nn.modules.rnn",
+}
+
+# What is one module there and a folder, or several files, here.
 _FLAT = {
     "rushlight.nn.functional": "torch.nn.functional",
     "rushlight.tensor_api": "torch",
     "rushlight.core": "torch",
     "rushlight.linalg": "torch.linalg",
-    "rushlight.nn.modules.attention": "torch.nn.modules.activation",
-    "rushlight.nn.modules.margin_loss": "torch.nn.modules.loss",
-    "rushlight.nn.modules.rnn_cells": "torch.nn.modules.rnn",
-    "rushlight.nn.modules._loss": "torch.nn.modules.loss",
+    **PARTS,
 }
 
 # PyTorch's modules for built-in functions -> where rushlight has them.

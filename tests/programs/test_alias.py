@@ -38,6 +38,8 @@ from torchvision import datasets, models, transforms
 
 model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
 shown = [torch.ones(1), torch.Size(), torch.float32, nn.Parameter(torch.ones(1)), model[0],
+    nn.MultiheadAttention(2, 1), nn.PReLU(), nn.ConvTranspose2d(1, 1, 1), nn.HingeEmbeddingLoss(),
+    nn.LSTMCell(1, 1),
     torch.optim.AdamW(model.parameters()), torch.distributions.Normal(0.0, 1.0),
     TensorDataset(torch.ones(1)), transforms.ToTensor(), transforms.RandomCrop(2),
     datasets.FakeData(2), models.squeezenet1_0(), models.resnet.BasicBlock(1, 1)]
@@ -89,6 +91,9 @@ except OSError as error:
 """
 TYPES = """
 torch.Tensor torch.Size torch.dtype torch.nn.parameter.Parameter torch.nn.modules.linear.Linear
+torch.nn.modules.activation.MultiheadAttention torch.nn.modules.activation.PReLU
+torch.nn.modules.conv.ConvTranspose2d torch.nn.modules.loss.HingeEmbeddingLoss
+torch.nn.modules.rnn.LSTMCell
 torch.optim.adam.AdamW torch.distributions.normal.Normal torch.utils.data.dataset.TensorDataset
 torchvision.transforms.transforms.ToTensor torchvision.transforms.transforms.RandomCrop
 torchvision.datasets.fakedata.FakeData torchvision.models.squeezenet.SqueezeNet

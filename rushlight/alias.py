@@ -47,6 +47,7 @@ BELOW = tuple(f"rushlight.{m}" for m in ("_C", "autograd.grad_mode", "storage", 
 ELSEWHERE = {
     **PARTS,
     "rushlight.vision.datasets.base": "torchvision.datasets.vision",
+    "rushlight.vision.transforms.functional.kinds": "torchvision.transforms.functional",
     **{
         f"rushlight.vision.transforms.{name}": "torchvision.transforms.transforms"
         for name in ("batch", "color", "containers", "convert", "crops", "geometry")

@@ -11,6 +11,7 @@ from PIL import Image
 import rushlight as rl
 from rushlight.vision import images, io as vision_io, transforms, utils
 from rushlight.vision.transforms import functional as F, resample
+from rushlight.vision.transforms.tensor import inverse_affine_matrix
 
 MODE = transforms.InterpolationMode
 PILLOW = int(PIL.__version__.split(".")[0])
@@ -220,7 +221,7 @@ def test_resizing_floats_equals_torch(size, mode, antialias):
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
 def test_affine_equals_torchs_grid_sampling(mode):
-    matrix = F.inverse_affine_matrix([0.0, 0.0], 20.0, [2.0, -1.0], 1.2, [5.0, 3.0])
+    matrix = inverse_affine_matrix([0.0, 0.0], 20.0, [2.0, -1.0], 1.2, [5.0, 3.0])
     mine = F.affine(tensor(), 20.0, [2, -1], 1.2, [5.0, 3.0], MODE(mode))
     theta = np.array(matrix).reshape(2, 3)
     scaled = theta * [[1, 17 / 23, 2 / 23], [23 / 17, 1, 2 / 17]]

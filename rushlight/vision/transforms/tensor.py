@@ -4,6 +4,7 @@ rounds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -134,13 +135,9 @@ def vflip(image: Tensor) -> Tensor:
 
 
 def rotate(image: Tensor, angle: float, mode: str, expand: bool, center: Any, fill: Any) -> Tensor:
-    from rushlight.vision.transforms.functional import inverse_affine_matrix
-
     height, width = image.shape[-2:]
     about = [0.0, 0.0]
     if center is not None:
-        if expand:
-            about = [0.0, 0.0]
         about = [center[0] - width * 0.5, center[1] - height * 0.5]
     matrix = inverse_affine_matrix(about, -angle, [0.0, 0.0], 1.0, [0.0, 0.0])
     size = _turned_size(matrix, height, width) if expand else (height, width)
@@ -149,6 +146,30 @@ def rotate(image: Tensor, angle: float, mode: str, expand: bool, center: Any, fi
 
 def affine(image: Tensor, matrix: list[float], mode: str, fill: Any) -> Tensor:
     return _sampled(image, matrix, tuple(image.shape[-2:]), mode, fill)
+
+
+def inverse_affine_matrix(
+    center: Sequence[float],
+    angle: float,
+    translate: Sequence[float],
+    scale: float,
+    shear: Sequence[float],
+) -> list[float]:
+    """The first two rows of the map from new to old coordinates.
+
+    Forward: ``T C R S H C^-1`` with the moves T (translate) and C (center), the turn R, the scale
+    S and the shear H; this is its inverse, written out.
+    """
+    turn, slant_x, slant_y = math.radians(angle), math.radians(shear[0]), math.radians(shear[1])
+    a = math.cos(turn - slant_y) / math.cos(slant_y)
+    b = -math.cos(turn - slant_y) * math.tan(slant_x) / math.cos(slant_y) - math.sin(turn)
+    c = math.sin(turn - slant_y) / math.cos(slant_y)
+    d = -math.sin(turn - slant_y) * math.tan(slant_x) / math.cos(slant_y) + math.cos(turn)
+    m = [d / scale, -b / scale, 0.0, -c / scale, a / scale, 0.0]
+    x, y = -center[0] - translate[0], -center[1] - translate[1]
+    m[2] = m[0] * x + m[1] * y + center[0]
+    m[5] = m[3] * x + m[4] * y + center[1]
+    return m
 
 
 def _turned_size(matrix: list[float], height: int, width: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from rushlight.core.native import LEAST, in_dtype, widened
 from rushlight.core.tensor import Tensor
 from rushlight.dtypes import COMPLEX_TYPES, NUMBERS
 from rushlight.errors import DTypeError, NotSupportedError
-from rushlight.ops.copy import zeros_like
+from rushlight.ops.copy import expect_fit, zeros_like
 
 
 def conj(x: Any) -> Any:
@@ -226,6 +226,8 @@ class Pow(Elementwise):
             raise NotSupportedError(
                 "\"pow\" not implemented for 'Bool': a truth value has no powers; convert it first."
             )
+        if arrays[1].__class__ in NUMBERS and d not in dtypes.FLOATS | COMPLEX_TYPES:
+            expect_fit(arrays[1], d)
         return d
 
     def forward(self, arrays, params):

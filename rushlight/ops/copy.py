@@ -78,6 +78,9 @@ def fits(value: Any, d: Any) -> bool:
         if isinstance(value, float):
             return low <= value <= high
         return (low or -high) <= value <= high
+    if d in dtypes.COMPLEX_TYPES:
+        part = dtypes.float32 if d.itemsize == 8 else dtypes.float64
+        return fits(value.real, part) and fits(value.imag, part)
     if d in dtypes.FLOATING_TYPES and math.isfinite(value.real):
         return abs(value.real) <= float(ml_dtypes.finfo(d).max)
     return True

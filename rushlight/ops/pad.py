@@ -9,6 +9,7 @@ import numpy as np
 
 from rushlight import formats
 from rushlight.core.op import Op
+from rushlight.ops.copy import fill, filler
 
 
 @functools.lru_cache(maxsize=128)
@@ -34,7 +35,7 @@ class ConstantPad(Op):
             out = np.zeros(shape, input.dtype)  # which costs less
         else:
             out = formats.empty(shape, input.dtype, input)
-            out.fill(value)
+            fill(out, filler(input.dtype, value))
         out[target] = input if source is None else input[source]
         return out
 

@@ -10,7 +10,7 @@ from rushlight import dtypes
 from rushlight.core.op import Op
 from rushlight.core.tensor import Tensor
 from rushlight.errors import DTypeError, ShapeError
-from rushlight.ops.copy import cast_array
+from rushlight.ops.copy import filler
 from rushlight.ops.create import zeros
 from rushlight.ops.places import combine_at, flat_places, inside, moved, read
 
@@ -94,7 +94,7 @@ class Scatter(Op):
     def store(self, x, others, params):
         index, src, dim = others[0], others[1], params["dim"]
         if not isinstance(src, np.ndarray):
-            number, src = cast_array(np.asarray(src), x.dtype), np.empty(index.shape, x.dtype)
+            number, src = filler(x.dtype, src), np.empty(index.shape, x.dtype)
             src[...] = number
         if x.ndim and moved("write each", x, index, src, dim):
             return

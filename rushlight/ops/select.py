@@ -16,7 +16,7 @@ from rushlight.dtypes import NUMBERS
 from rushlight.errors import DTypeError, NotSupportedError
 from rushlight.formats import copy_in
 from rushlight.ops.arithmetic import conj
-from rushlight.ops.copy import expect_fit, zeros_like
+from rushlight.ops.copy import ORDINARY, expect_fit, zeros_like
 
 
 class Where(Elementwise):
@@ -29,7 +29,7 @@ class Where(Elementwise):
         condition, input, other = arrays
         d = dtypes.result_type((input, other))
         for number in (input, other):
-            if number.__class__ in NUMBERS and d in dtypes.INTEGER_TYPES:
+            if number.__class__ in NUMBERS and d not in dtypes.HALVES:
                 expect_fit(number, d)
         if condition.dtype is not dtypes.bool_:
             if condition.dtype is not dtypes.uint8:
@@ -79,8 +79,10 @@ class Where(Elementwise):
 
 
 def fitting(a: Any, d: Any) -> bool:
-    """Whether a is an array of dtype d, or a number that takes that dtype."""
-    return a.dtype is d if a.__class__ is np.ndarray else a.__class__ in NUMBERS
+    """Whether a is an array of dtype d, or a number that surely fits that dtype."""
+    if a.__class__ is np.ndarray:
+        return a.dtype is d
+    return a.__class__ in NUMBERS and -ORDINARY < a < ORDINARY  # type: ignore[operator]
 
 
 BITS = {dtypes.float32: np.dtype("i4"), dtypes.float64: np.dtype("i8")}

@@ -15,7 +15,7 @@ from rushlight.core.tensor import Tensor, bump
 from rushlight.dtypes import NUMBERS
 from rushlight.errors import DTypeError
 from rushlight.ops.arithmetic import conj
-from rushlight.ops.copy import expect_fit
+from rushlight.ops.copy import ORDINARY, expect_fit
 from rushlight.ops.math import floating_only
 
 
@@ -196,6 +196,8 @@ def factor_of(value: Any, x: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if value.__class__ is float and x.dtype in dtypes.FLOATS:
+        if not -ORDINARY < value < ORDINARY:
+            expect_fit(value, x.dtype)
         return np.array(value, x.dtype)
     return value
 
@@ -206,12 +208,16 @@ def times(value: Any, x: Any) -> Any:
 
 
 def number_for(d: Any, value: Any) -> Any:
-    """The factor ``value`` of a computation in dtype d: for integers without its fraction."""
+    """The factor ``value`` of a computation in dtype d: for integers without its fraction. One that
+    is out of the range of what is computed in raises.
+    """
     if value.__class__ is complex and d not in dtypes.COMPLEX_TYPES:
         raise DTypeError(
             f"argument value must not be complex for {dtypes.of[d].name}; convert the tensors."
         )
-    if d in dtypes.INTEGER_TYPES and value.__class__ is not int:
+    if d in dtypes.INTEGER_TYPES:
         expect_fit(value, d)
-        return int(value)
+        return int(value) if value >= 0 or d.kind == "i" else int(value) % 256**d.itemsize
+    if value.__class__ is not int:
+        expect_fit(value, dtypes.float32 if d in dtypes.HALVES else d)
     return bool(value) if d is dtypes.bool_ else value

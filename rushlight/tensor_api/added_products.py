@@ -85,7 +85,7 @@ def _mixed(
                 "For integral input tensors, argument alpha and beta must not be a floating "
                 "point number."
             )
-        beta, alpha = number_for(d, beta), number_for(d, alpha)
+    beta, alpha = number_for(d, beta), number_for(d, alpha)
     scaled = product if alpha == 1 else product * alpha
     if beta == 0:
         result = scaled

@@ -16,6 +16,7 @@ from rushlight.core.binds import make_binary, make_reversed, operand
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops import arithmetic as A
+from rushlight.ops.copy import ORDINARY, expect_fit
 from rushlight.tensor_api._common import (
     expect_tensor,
     method,
@@ -159,7 +160,7 @@ def _add_scaled(name: str, apply: Any, input: Any, other: Any, alpha: Any, sign:
     """
     if alpha.__class__ is float and isinstance(input, Tensor) and isinstance(other, Tensor):
         d = input._array.dtype
-        if d in dtypes.FLOATS and other._array.dtype is d:
+        if d in dtypes.FLOATS and other._array.dtype is d and -ORDINARY < alpha < ORDINARY:
             return apply(input, other, alpha=sign * alpha)
     alpha = scalar(alpha, "alpha")
     if isinstance(alpha, (np.number, Tensor)):
@@ -183,6 +184,7 @@ def _add_scaled(name: str, apply: Any, input: Any, other: Any, alpha: Any, sign:
             f"{name}: alpha is {alpha}, which does not fit a result of {dtypes.of[d].name}; use a "
             "number of that kind."
         )
+    expect_fit(alpha, d)
     return apply(a, b, alpha=bool(alpha) if category == dtypes.BOOL else sign * alpha)
 
 

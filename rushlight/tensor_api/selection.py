@@ -10,6 +10,7 @@ from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
 from rushlight.ops import combining, scatter as S, slices
+from rushlight.ops.copy import expect_fit, filler
 from rushlight.ops.weighted import number_for
 from rushlight.tensor_api._common import (
     as_number,
@@ -93,7 +94,7 @@ def _scatter(
     values = (
         src
         if isinstance(src, Tensor)
-        else beside(input, np.full(index._array.shape, src, input._array.dtype))
+        else beside(input, np.full(index._array.shape, filler(input._array.dtype, src)))
     )
     op = combining.ScatterReduce
     reducer = op.update if apply is S.Scatter.update else op.bind
@@ -224,7 +225,11 @@ def index_select(input: Tensor, dim: int, index: Tensor, *, out: Tensor | None =
 
 def _scaled(source: Tensor, alpha: Any) -> Tensor:
     """``alpha source``, of the dtype of ``source``."""
-    return source if alpha == 1 else source * number_for(source._array.dtype, as_number(alpha))
+    if alpha.__class__ is int and alpha == 1:
+        return source
+    alpha, d = as_number(alpha), source._array.dtype
+    expect_fit(alpha, d)
+    return source * number_for(d, alpha)
 
 
 @method

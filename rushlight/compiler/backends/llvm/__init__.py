@@ -6,11 +6,11 @@ never before). In the order in which to read it:
   ``recall`` (kernels kept as they were written)
 - kernels from loops: ``kernels``, ``squares``, ``canonical``
 - ``ir``: how code is written, and functions of vectors
-- ops with kernels of their own (``templates``): ``products``, ``convolution``, ``attention``,
-  ``recurrent``, ``rows``, ``order``, ``selection``, ``ranks``, ``runs``, ``tops``, ``taps``,
-  ``totals``, ``draws``
-- kernels of eager code (``calls``), called as Python's built-in functions are (``direct``), and its
-  loops for any sizes: ``serial``, ``moves``, ``casts``, ``ramps``, ``grids``, ``pairs``,
-  ``extremes``, ``bags``, ``picks``, ``ctc``, ``spreads``, ``small``, ``reflections``, ``sparse``,
-  ``softmaxes``, ``norms``, ``norm_gradients``, ``pools``
+- ops with kernels of their own (``templates``): ``products``, ``convolution``, ``attention``
+  (with ``attention_products``), ``recurrent``, ``rows``, ``order``, ``selection``, ``ranks``,
+  ``runs``, ``tops``, ``taps``, ``totals``, ``draws``
+- kernels of eager code (``calls``), called as Python's built-in functions are (``direct`` and
+  ``direct_code``), and its loops for any sizes: ``serial``, ``moves``, ``casts``, ``ramps``,
+  ``grids``, ``pairs``, ``extremes``, ``bags``, ``picks``, ``ctc``, ``spreads``, ``small``,
+  ``reflections``, ``sparse``, ``softmaxes``, ``norms``, ``norm_gradients``, ``pools``
 """

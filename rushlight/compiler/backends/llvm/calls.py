@@ -14,6 +14,7 @@ import numpy as np
 from numpy import array, float64, ndarray
 
 from rushlight.compiler.backends.llvm import direct, jit, runtime, serial, workers
+from rushlight.compiler.backends.llvm.direct_code import FAILED
 from rushlight.compiler.backends.llvm.kernels import Writer
 from rushlight.compiler.backends.llvm.launch import CHUNK, MOST_CHUNKS
 from rushlight.compiler.backends.llvm.program import Native
@@ -200,11 +201,11 @@ class Serial:
 
     def slowly(self, *given: Any) -> bool:
         """The loop where Python's objects are not CPython's."""
-        scratch, numbers = np.empty(self.scratch, np.uint8), np.zeros(direct.FAILED + 1, np.int64)
+        scratch, numbers = np.empty(self.scratch, np.uint8), np.zeros(FAILED + 1, np.int64)
         numbers[: len(given) - self.arrays - 1] = given[self.arrays : -1]
         at = [address(a) for a in (*given[: self.arrays], numbers)]
         self.code((Word * len(at))(*at), 0, given[-1], address(scratch))
-        return not numbers[direct.FAILED]
+        return not numbers[FAILED]
 
 
 class Along(Serial):

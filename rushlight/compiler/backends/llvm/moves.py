@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.compiler.backends.llvm.direct import FAILED
+from rushlight.compiler.backends.llvm.direct_code import FAILED
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.math import Vectors
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.compiler.backends.llvm.direct import FAILED
+from rushlight.compiler.backends.llvm.direct_code import FAILED
 from rushlight.compiler.backends.llvm.ir.code import Number, kernel
 from rushlight.compiler.backends.llvm.ir.text import literal
 

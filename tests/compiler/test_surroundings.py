@@ -8,141 +8,34 @@ import contextvars
 import copy
 import io
 import logging
-import os
 import queue
 import random
-import re
 import threading
 import types
 import weakref
-from dataclasses import dataclass, field, fields
-from typing import Literal
 
 import numpy as np
 import pytest
 
 import rushlight as rl
 from rushlight import nn
+from tests.compiler.things import (
+    CALLS,
+    Doubled,
+    Keeper,
+    Settings,
+    Slotted,
+    X,
+    fresh,
+    function,
+    gradient_of,
+    heir,
+    plain,
+    queue_of_numbers,
+)
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
-X = rl.ones(4, 3)
-CALLS = 12
 SCALE, LAYERS, OBJECT = 1.0, [nn.Identity()], None
-
-
-def plain(f):
-    """In place of ``compile``."""
-    return f
-
-
-@dataclass
-class Settings:
-    """Some of a user's."""
-
-    scale: float = 1.0
-    parts: list = field(default_factory=lambda: [1.0])
-
-    kind = 1.0
-
-
-class Slotted:
-    """Settings in slots."""
-
-    __slots__ = ("scale", "table")
-
-    def __init__(self):
-        self.scale, self.table = 1.0, rl.ones(3)
-
-
-class Base:
-    """What another class inherits from."""
-
-    kind = 1.0
-
-    def factor(self, by=1.0):
-        """What a method computes."""
-        return by * self.kind
-
-
-class Heir(Base):
-    """It inherits all that it has."""
-
-    @property
-    def inner(self):
-        """An attribute that is computed."""
-        return self._inner
-
-    _inner = 1.0
-
-
-class Doubled(nn.Module):
-    """A module of the user's."""
-
-    scale = 2.0
-
-    def forward(self, x):
-        return x * self.scale
-
-
-def scaled(x, by=1.0, *, plus=0.0, table=(1.0,)):
-    """A function with defaults."""
-    return x * by + plus + table[0]
-
-
-def fresh(cls):
-    """A class like another, whose attributes a test may change."""
-    own = {k: v for k, v in cls.__dict__.items() if k not in ("__dict__", "__weakref__")}
-    return type(cls.__name__, cls.__bases__, own)
-
-
-def heir():
-    """An object whose class and base class a test may change."""
-    return type("Heir", (fresh(Base),), {"inner": Heir.inner, "_inner": 1.0})()
-
-
-def function():
-    """A function that a test may change."""
-    made = types.FunctionType(scaled.__code__, globals(), "scaled", scaled.__defaults__)
-    made.__kwdefaults__ = {"plus": 0.0, "table": [1.0]}
-    made.factor = 1.0
-    return made
-
-
-def queue_of_numbers():
-    """Something of Python's own that has a state."""
-    q = queue.Queue()
-    q.put(1)
-    return q
-
-
-class Factor(rl.autograd.Function):
-    """A function whose gradient is what a list says."""
-
-    @staticmethod
-    def forward(ctx, x, factors):
-        ctx.factors = factors
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx, g):
-        return g * ctx.factors[0], None
-
-
-def gradient_of(factors):
-    """What the list says."""
-    x = X.detach().clone().requires_grad_()
-    Factor.apply(x, factors).sum().backward()
-    return x.grad
-
-
-class Keeper:
-    """An object with memory."""
-
-    def __init__(self):
-        self.count, self.history, self.table, self.state = 0, [], {}, rl.zeros(4, 3)
-        self.inner = Settings()
-
-
 KEPT = Settings()
 
 # what a function reads, changed before each call
@@ -584,141 +477,3 @@ def training(change, compile):
 @pytest.mark.parametrize("change", ["a schedule", "loaded state", "a group"])
 def test_what_becomes_of_an_optimizer(change):
     assert training(change, rl.compile) == pytest.approx(training(change, plain), rel=1e-4)
-
-
-class Hidden(Slotted):
-    """Its own attribute hides the slot of its base, so that the value lies elsewhere."""
-
-    table = None
-
-    def __init__(self):
-        self.scale = 1.0
-        self.__dict__["table"] = 2.0
-
-
-def test_a_slot_that_is_hidden():
-    one = Hidden()
-
-    @rl.compile(fullgraph=True)
-    def step(x):
-        return x * one.scale * (one.table or 1.0)
-
-    assert [step(X)[0, 0].item() for _ in range(3)] == [2.0] * 3
-    one.__dict__["table"] = 3.0
-    assert [step(X)[0, 0].item() for _ in range(3)] == [3.0] * 3
-
-
-def test_what_describes_types_is_not_guarded():
-    settings = Settings()
-    settings.kinds = [Literal["a", "b"], int | None, list[int], re.compile("a+")]
-    name = ["scale"]
-
-    @rl.compile(fullgraph=True)
-    def step(x):
-        values = [getattr(settings, f.name) for f in fields(settings) if f.name in name]
-        same = getattr(settings.kinds[0], "__args__", None) == ("a", "b")
-        return x * values[0] * (2.0 if same else 1.0)
-
-    assert [step(X)[0, 0].item() for _ in range(3)] == [2.0] * 3
-    settings.scale = 3.0
-    assert [step(X)[0, 0].item() for _ in range(3)] == [6.0] * 3
-    ((variant, *_),) = step._compiled.variants.values()
-    kinds = {type(getattr(guard, "x", None)) for guard in variant.guards}
-    described = {type(k) for k in settings.kinds[1:]} | {type(fields(settings)[0])}
-    assert not kinds & described
-
-
-class Lazy(dict):
-    """A table that makes its values when it is asked for them."""
-
-    def __iter__(self):
-        raise ImportError("not installed")
-
-    keys = values = items = __iter__
-
-
-def test_a_table_is_looked_at_as_it_is():
-    table = Lazy(scale=2.0)
-
-    @rl.compile(fullgraph=True)
-    def step(x):
-        return x * table["scale"]
-
-    assert [step(X)[0, 0].item() for _ in range(3)] == [2.0] * 3
-    table["scale"] = 3.0
-    assert step(X)[0, 0].item() == 3.0
-
-
-class Settled(dict):
-    """Its entries are also its attributes, and a missing one is a KeyError."""
-
-    def __getattr__(self, name):
-        return self[name]
-
-
-def test_an_argument_that_answers_to_names_with_errors():
-    step = rl.compile(lambda settings, x: x * settings.scale)
-    assert [step(Settled(scale=2.0), X)[0, 0].item() for _ in range(4)] == [2.0] * 4
-
-
-@pytest.mark.parametrize("read", [lambda n: os.environ[n], lambda n: os.getenv(n)])
-def test_the_environment(read, monkeypatch):
-    step = rl.compile(lambda x: x * float(read("RUSHLIGHT_TEST")))
-    for value in "121":
-        monkeypatch.setenv("RUSHLIGHT_TEST", value)
-        assert [step(X)[0, 0].item() for _ in range(4)] == [float(value)] * 4
-
-
-class Unbound:
-    """As functions of Cython, it is bound to nothing although its class says so."""
-
-    factor = 2.0
-    __self__ = property(lambda self: getattr(self, "nothing"))  # noqa: B009
-
-    def __call__(self, x):
-        return x * self.factor
-
-
-def test_what_is_bound_to_nothing():
-    call = Unbound()
-    run = rl.compile(lambda x: call(x))
-    results = [run(X).tolist() for _ in range(4)]
-    assert results == [(X * 2).tolist()] * 4 and run._compiled.eager is None
-    call.factor = 3.0
-    assert run(X).tolist() == (X * 3).tolist()
-
-
-def test_functions_in_a_table_that_are_not_called_are_not_looked_into():
-    """Libraries have tables of all that there is; one function of it is called."""
-    scale = {"of one": 2.0, "of another": 3.0}
-    hidden = types.SimpleNamespace(value=1.0)
-
-    def one(x):
-        return x * scale["of one"]
-
-    def another(x):
-        return x * scale["of another"] + hidden.value
-
-    table, chosen = {"one": one, "another": another}, types.SimpleNamespace(name="one")
-
-    def step(x):
-        return table[chosen.name](x)
-
-    run, x = rl.compile(step), rl.ones(2)
-    for _ in range(4):
-        assert run(x).tolist() == [2, 2]
-    hidden.value = 5.0  # which nothing looks at
-    assert run(x).tolist() == [2, 2]
-    assert run._compiled.traces == 1
-    chosen.name = "another"
-    for k in range(6):
-        hidden.value = float(k)
-        assert run(x).tolist() == [3 + k, 3 + k]
-    chosen.name = "one"
-    assert run(x).tolist() == [2, 2]
-    table["one"] = another
-    for k in range(6):
-        hidden.value = float(k)
-        assert run(x).tolist() == [3 + k, 3 + k]
-    scale["of another"] = 4.0
-    assert run(x).tolist() == [9, 9]

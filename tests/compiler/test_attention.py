@@ -17,12 +17,8 @@ from .test_random import calls_of
 from .test_recurrent import trained
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+pytestmark = pytest.mark.usefixtures("own_cache")
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
 
 
 def normal(*shape, dtype=np.float32):

@@ -14,11 +14,7 @@ import pytest
 import rushlight as rl
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def world():

@@ -30,12 +30,8 @@ from rushlight.ops.resample import Gathered, Pick
 from .graphs import Builder, check, outputs_of
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+pytestmark = pytest.mark.usefixtures("own_cache")
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
 
 
 def normal(*shape, dtype=np.float32):

@@ -13,13 +13,9 @@ from tests.compiler.test_native import check as check_function
 from .graphs import Builder, check, outputs_of
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+pytestmark = pytest.mark.usefixtures("own_cache")
 RNG = np.random.default_rng(0)
 DTYPES = [np.float32, np.float64, np.int64, np.int32, np.int16, np.int8, np.uint8, np.bool_]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
 
 
 def rows(d, *shape):

@@ -30,6 +30,7 @@ from rushlight.ops.norm import BatchNorm, LayerNorm
 from .graphs import Builder, check, outputs_of
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+pytestmark = pytest.mark.usefixtures("own_cache")
 RNG = np.random.default_rng(0)
 SPECIAL = np.array(
     [
@@ -52,11 +53,6 @@ SPECIAL = np.array(
         2.0,
     ]
 )
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
 
 
 def normal(*shape, dtype=np.float32):

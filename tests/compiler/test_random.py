@@ -16,11 +16,7 @@ from rushlight.nn import functional as F
 from rushlight.ops.random import Normal, Uniform
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def calls_of(run):

@@ -13,13 +13,9 @@ from .graphs import Builder, check
 from .test_random import calls_of
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
+pytestmark = pytest.mark.usefixtures("own_cache")
 RNG = np.random.default_rng(0)
 GATES = {"RNNTanh": 1, "RNNRelu": 1, "GRU": 3, "LSTM": 4}
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
 
 
 def normal(*shape, dtype=np.float32):

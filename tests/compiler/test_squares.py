@@ -22,13 +22,6 @@ CASES = {
 }
 
 
-@pytest.fixture
-def threads():
-    before = rl.get_num_threads()
-    yield rl.set_num_threads
-    rl.set_num_threads(before)
-
-
 def graph_of(x, dims):
     graph = Graph()
     value = graph.value(x.shape, x.dtype)

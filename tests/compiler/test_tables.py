@@ -12,12 +12,9 @@ from rushlight.ops.matmul import Linear, Matmul
 
 from .graphs import Builder, check, verify
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
 
 
 def normal(*shape):

@@ -12,11 +12,7 @@ from .test_random import calls_of
 from .test_recurrent import trained
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def training(parts, optimizer, loss_of, clip=None):

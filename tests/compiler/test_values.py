@@ -11,12 +11,7 @@ import rushlight.nn.functional as F
 from rushlight.errors import GraphError
 
 pytest.importorskip("llvmlite", reason="native programs need llvmlite")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("RUSHLIGHT_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "objects"))
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def counts(x):

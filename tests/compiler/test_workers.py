@@ -21,13 +21,6 @@ pytest.importorskip("llvmlite")
 SHAPES = [(3, 170_001), (257, 1000), (1, 1_310_720), (40, 160, 65)]
 
 
-@pytest.fixture
-def threads():
-    before = rl.get_num_threads()
-    yield rl.set_num_threads
-    rl.set_num_threads(before)
-
-
 def program(shape):
     """Elementwise and row-wise kernels that are large enough for several threads."""
     b = Builder()

@@ -100,10 +100,11 @@ class Generator(Engine):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Generator, (self._device,), self.save()
+        return Generator, (self._device,), (self.seed_value, None, self.get_state())
 
     def __setstate__(self, state: Any) -> None:
-        self.restore(state)
+        _seed, _offset, place = state  # PyTorch's form; the last tells the seed, too
+        self.set_state(place)
 
 
 COUNTER_BYTES = 16

@@ -75,7 +75,14 @@ def _rebuild_parameter_with_state(
     return parameter
 
 
-class Buffer(Tensor):
+class BufferMeta(type):
+    """Makes ``isinstance(x, Buffer)`` ask whether ``Buffer`` made x, which is a plain tensor."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return super().__instancecheck__(instance) or (cls is Buffer and is_buffer(instance))
+
+
+class Buffer(Tensor, metaclass=BufferMeta):
     """A tensor that is state but not learnt: assigned to a module's attribute it becomes one of
     `Module.buffers`.
 

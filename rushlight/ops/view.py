@@ -191,8 +191,9 @@ class WritePart(Op):
     def grad_input(self, g, index):
         return WritePart.bind(g, zeros((), g._array.dtype, g), index=index)
 
-    def grad_value(self, g, index):
-        return BasicIndex.bind(g, index=index).clone()
+    def grad_value(self, g, value_spec, index):
+        g = BasicIndex.bind(g, index=index)
+        return g.clone() if g._array.shape == value_spec[0] else g.sum()
 
 
 class OneDim(tuple[int, ...]):

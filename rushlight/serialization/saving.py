@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import pickle
@@ -213,7 +214,10 @@ class Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
 
 
 def _check_importable(module: str, name: str, obj: Any) -> None:
-    found: Any = sys.modules.get(module)
+    try:
+        found: Any = importlib.import_module(module)
+    except ImportError:
+        found = None
     for part in name.split("."):
         found = getattr(found, part, None)
     if found is not obj:

@@ -298,6 +298,8 @@ def _array_ufunc(self: Tensor, ufunc: Any, method: str, *inputs: Any, **options:
             b, a = with_array(b, a)
         a, b = [x.item() if isinstance(x, np.generic) else x for x in (a, b)]
         return OPERATORS[ufunc](a, b)
+    if any([isinstance(x, Tensor) for x in options.get("out", ())]):
+        raise TypeError(f"{ufunc.__name__}: out must be an array, not a Tensor; use torch's own.")
     arrays = [np.asarray(x) if isinstance(x, Tensor) else x for x in inputs]
     result = getattr(ufunc, method)(*arrays, **options)
     if method != "__call__" or "out" in options:

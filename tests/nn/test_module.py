@@ -534,3 +534,12 @@ def test_errors_about_arguments_name_the_layer():
     with pytest.raises(TypeError, match=r"^Conv1d.__init__\(\) missing 1 .* 'kernel_size'"):
         Narrow(2, 3)
     assert copy.deepcopy(Narrow(2, 3, kernel_size=1)).kernel_size == (1,)
+
+
+def test_what_is_a_buffer():
+    for lib in (torch, rl):
+        b = lib.nn.Buffer(lib.ones(1))
+        assert isinstance(b, lib.nn.Buffer)
+        assert type(b) is lib.Tensor
+        assert not isinstance(b.clone(), lib.nn.Buffer)
+        assert not isinstance(lib.nn.Parameter(b), lib.nn.Buffer)

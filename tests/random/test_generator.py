@@ -1,11 +1,13 @@
 """Generators: seeds, states that travel between rushlight and torch, copies, and threads."""
 
 import copy
+import io
 import pickle
 import threading
 
 import numpy as np
 import pytest
+import torch
 
 import rushlight as rl
 
@@ -129,6 +131,20 @@ def test_threads_share_a_stream_without_repeating_it():
     together = np.concatenate([t.numpy() for out in drawn for t in out])
     alone = rl.randint(0, 2**60, (together.size,), generator=g.manual_seed(1)).numpy()
     np.testing.assert_array_equal(np.sort(together), np.sort(alone))
+
+
+@pytest.mark.parametrize("writer", [torch, rl])
+@pytest.mark.parametrize("reader", [torch, rl])
+def test_files_hold_generators(writer, reader):
+    g = writer.Generator().manual_seed(5)
+    writer.rand(3, generator=g)
+    file = io.BytesIO()
+    writer.save({"generator": g}, file)
+    file.seek(0)
+    read = reader.load(file, weights_only=False)["generator"]
+    assert read.initial_seed() == 5
+    expected = writer.randn(4, generator=g).tolist()
+    assert reader.randn(4, generator=read).tolist() == pytest.approx(expected, rel=1e-6)
 
 
 def test_results_own_their_memory():

@@ -178,3 +178,11 @@ def test_no_subclass_of_an_array_gets_in():
     a = np.ma.array([1.0, 2.0], mask=[False, True])
     for x in (rl.tensor(a), rl.from_numpy(a), rl.zeros(2, dtype=rl.float64) + a):
         assert x.tolist() == [1, 2] and type(x._array) is np.ndarray
+
+
+def test_numpy_does_not_write_to_tensors():
+    for lib in (torch, rl):
+        with pytest.raises(TypeError):
+            np.exp(np.ones(2), lib.ones(2))
+        with pytest.raises(TypeError):
+            np.add(lib.ones(2), 1, out=lib.ones(2))

@@ -219,3 +219,13 @@ def test_one_element_of_another_dtype_in_a_compiled_call():
 
     for value in [7, 8, 9]:
         assert fill(rushlight.zeros(3), rushlight.tensor(value)).tolist() == [value, 0, value]
+
+
+@pytest.mark.parametrize("index", [None, True, ..., (None, None)], ids=str)
+def test_the_gradient_of_what_is_written_has_its_shape(index):
+    for lib in (torch, rushlight):
+        x, v = lib.tensor(1.0, requires_grad=True), lib.tensor(2.0, requires_grad=True)
+        z = x * 2
+        z[index] = v
+        (z * 3).backward()
+        assert (v.grad.shape, v.grad.item(), x.grad.item()) == ((), 3.0, 0.0)

@@ -247,7 +247,8 @@ def test_each_way_is_taken():
 
     assert way(256, 256, 256, True, True) == []
     assert way(256, 256, 256, True, False) == ["turn"]
-    assert way(2048, 256, 256, False, True) == []
+    assert way(2048, 256, 256, False, True) == ["pack"]
+    assert way(2048, 64, 256, False, True) == []
     if jit.on_x86():
         assert way(2048, 256, 256, False, True, 256) == ["pack"]
     assert way(256, 10, 256, True, False) == ["dots"]

@@ -28,6 +28,7 @@ from rushlight.compiler.backends.llvm.products.finish import PLACE, Finish
 DEPTH, ENOUGH, LOADS = {16: 256, 32: 1024}, {16: 10, 32: 16}, {16: 0.7, 32: 0.55}
 COLUMN_DEPTH = 256  # the same where a lies by columns, of which a block reads a few elements each
 KIND = 40_000  # cycles of a call that it takes to pay for the compilation of a kind of block
+NEAR_COLUMNS = 8  # columns of a that are copied for one block after another
 SHALLOW = 4  # products for an element of the result: few
 LEAST_DEPTH = 16  # less of a matrix is not worth a copy
 FAR = 4096  # bytes: elements so far apart are in pages, and maybe places of the cache, of their own
@@ -89,6 +90,11 @@ def ceil(a: int, b: int) -> int:
     return -(-a // b)
 
 
+def crowded(distance: int) -> bool:
+    """Whether lines so many bytes apart share few places of the caches."""
+    return distance % FAR == 0
+
+
 @dataclass(frozen=True)
 class Parts:
     """``count`` things in ``parts`` of ``size``, the first ``longer`` of which have one more."""
@@ -148,16 +154,19 @@ class Plan:
             return False
         if self.registers == 16:  # panels are narrow
             return s.m >= COPIED_ROWS // 2
-        return s.a_rows and s.m >= 2 * COPIED_ROWS and s.ldb * f.size >= FAR // 2
+        far = s.ldb * f.size >= FAR // 2 if s.a_rows else crowded(s.ldb * f.size)
+        return far and s.m >= 2 * COPIED_ROWS
 
     def far_columns(self, f: Code) -> bool:
         """Whether rows of a, which lies by columns, are too far apart to be asked for in time: each
         is used by few registers.
         """
         s = self.s
-        far = FAR if s.k <= COLUMN_DEPTH else FAR * 3 // 4
-        few = self.registers == 16
-        return few and not s.a_rows and s.lda * f.size >= far and s.k >= LEAST_DEPTH
+        if self.registers == 16:
+            far, often = FAR if s.k <= COLUMN_DEPTH else FAR * 3 // 4, True
+        else:
+            far, often = FAR // 2 if s.n < 2 * COPIED_ROWS else FAR // 8, s.n >= COPIED_ROWS
+        return often and not s.a_rows and s.lda * f.size >= far and s.k >= LEAST_DEPTH
 
     def slice(self, f: Code) -> int:
         """The depth that is done at a time; what remains is not less than a vector."""
@@ -337,7 +346,7 @@ class Writer:
         self.first = f(f"icmp eq i64 {k}, 0")
         self.last = f(f"icmp eq i64 {f.add(k, self.length)}, {s.k}")
         if p.pack:
-            f.span(0, self.length, 1, lambda i, _: self.each(p.blocks, self.blocks, self.copy(i)))
+            f.span(0, self.length, NEAR_COLUMNS, lambda i, _: self.copy(i))
         self.each(p.panels, self.panels, self.panel)
 
     def copied(self, block: Number) -> str:
@@ -345,18 +354,26 @@ class Writer:
         i = block if self.blocks[0] == 0 else self.f(f"sub nsw i64 {block}, {self.blocks[0]}")
         return self.f.at("%scratch", self.f.mul(i, self.plan.copy_size()))
 
-    def copy(self, i: Number) -> Callable[[int, Number, Number], None]:
-        """Copies row ``k + i`` of a, where it is stored by columns, for one block after another."""
+    def copy(self, start: Number) -> None:
+        """Copies columns of a, where it is stored by columns, from ``k + start`` on, for one block
+        after another: few at a time, which the first-level cache keeps until the last block.
+        """
         f, s = self.f, self.s
-        source = f.at(self.a, f.mul(f.add(self.k, i), s.lda))
+        stop = f.smaller(f.add(start, NEAR_COLUMNS), self.length)
 
         def block(rows: int, block: Number, row: Number) -> None:
-            target = f.at(self.copied(block), f.mul(i, rows))
-            for v in range(0, rows, f.lanes):
-                x = f.load(f.at(f.at(source, row), v), min(f.lanes, rows - v))
-                f.store(f.at(target, v), x)  # what is too much is written over later
+            copied = self.copied(block)
 
-        return block
+            def column(i: Number, _: Any) -> None:
+                place = f.add(f.mul(f.add(self.k, i), s.lda), row)
+                source, target = f.at(self.a, place), f.at(copied, f.mul(i, rows))
+                for v in range(0, rows, f.lanes):
+                    x = f.load(f.at(source, v), min(f.lanes, rows - v))
+                    f.store(f.at(target, v), x)  # what is too much is written over later
+
+            f.span(start, stop, 1, column)
+
+        self.each(self.plan.blocks, self.blocks, block)
 
     def panel(self, count: int, _: Number, start: Number) -> None:
         """One panel of ``count`` vectors (or columns, for dots), from one on."""
@@ -400,7 +417,8 @@ class Writer:
         c_row, c_column = (1, s.m) if p.turned else (s.n, 1)
         c = f.at(self.c, f.mul(column, c_column))
         lines = ceil(columns * f.size, micro.LINE)  # of the next panel; each block asks for some
-        asks = 0 if p.dots or p.panels.parts == 1 else ceil(lines, p.blocks.parts)
+        gone = s.b_rows and crowded(s.ldb * f.size)  # before they are needed
+        asks = 0 if p.dots or gone or p.panels.parts == 1 else ceil(lines, p.blocks.parts)
 
         def block(rows: int, number: Number, row: Number) -> None:
             if p.pack:

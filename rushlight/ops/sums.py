@@ -16,7 +16,7 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.native import AT_ONCE, ROW, kernels
 
-COLUMNS = 128  # terms added one after another
+COLUMNS = 256  # terms added one after another
 FOLDED = 64  # elements: shorter rows are folded
 ROWS = 1024  # in a row BLAS keeps at least eight sums at a time
 LEAST = 2048  # elements from which blocks pay
@@ -43,15 +43,16 @@ def summed(
     d = x.dtype
     if d not in PRODUCTS and (d is not dtypes.int64 or x.size >= LEAST):
         return np.add.reduce(x, axis, dtype, out, keepdims)
-    if dtype is None and not keepdims:
-        if x.size < LEAST and axis is None and x.flags.c_contiguous:
+    if dtype is None:
+        if x.size < LEAST and axis is None and not keepdims and x.flags.c_contiguous:
             total = (x if x.ndim == 1 else x.reshape(-1)).dot(ones(x.size, d), out)
             return total if out is None else out  # NumPy returns a scalar
         dim = axis[0] if axis.__class__ is tuple and len(axis) == 1 else axis
         if is_one_product(x, dim):
-            if dim != x.ndim - 1:
-                return ones(len(x), d).dot(x)
-            return x.dot(ones(x.shape[dim], d)) if x.ndim <= 2 else row_sums(x)
+            total = one_product(x, dim)
+            if not keepdims:
+                return total
+            return total.reshape([1 if i == dim else n for i, n in enumerate(x.shape)])
     if x.size < LEAST:
         return np.add.reduce(x, axis, dtype, out, keepdims)
     if axis is None and not keepdims:
@@ -73,6 +74,13 @@ def is_one_product(x: Any, dim: Any) -> bool:
     if dim == last:
         return few or x.shape[dim] <= ROWS
     return dim == 0 and last == 1 and (few or len(x) <= COLUMNS)
+
+
+def one_product(x: Any, dim: int) -> Any:
+    """What ``is_one_product`` is true of."""
+    if dim != x.ndim - 1:
+        return ones(len(x), x.dtype).dot(x)
+    return x.dot(ones(x.shape[dim], x.dtype)) if x.ndim <= 2 else row_sums(x)
 
 
 def store(out: Any, total: Any) -> Any:

@@ -184,7 +184,8 @@ def _add_scaled(name: str, apply: Any, input: Any, other: Any, alpha: Any, sign:
             f"{name}: alpha is {alpha}, which does not fit a result of {dtypes.of[d].name}; use a "
             "number of that kind."
         )
-    expect_fit(alpha, d)
+    if alpha.__class__ in dtypes.NUMBERS or category == dtypes.COMPLEX:  # others may move in traces
+        expect_fit(alpha, d)
     return apply(a, b, alpha=bool(alpha) if category == dtypes.BOOL else sign * alpha)
 
 

@@ -42,20 +42,72 @@ def reachable(roots: list[Any]) -> tuple[list[Node], dict[Any, int]]:
 
 
 class Walk:
-    """A backward pass: the positions that it comes to. ``modes.walk`` is the current one."""
+    """A backward pass: the positions that it comes to, and the gradients that it was asked for.
+    ``modes.walk`` is the current one.
+    """
 
-    __slots__ = ("order", "leaves", "needed", "callbacks")
+    __slots__ = (
+        "order", "leaves", "roots", "captured", "needed", "accumulate", "create_graph", "callbacks"
+    )  # fmt: skip
 
-    def __init__(self, order: list[Node], leaves: dict[Any, int], needed: Any) -> None:
-        self.order, self.leaves = order, leaves
-        self.needed = needed  # None, or those on the way to the positions that are asked for
+    def __init__(
+        self, roots: list[Any], inputs: list[Any] | None, accumulate: bool, create_graph: bool
+    ) -> None:
+        self.order, self.leaves = reachable(roots)
+        self.roots, self.accumulate, self.create_graph = roots, accumulate, create_graph
+        self.captured: dict[Any, Any] = {}  # the gradients of ``inputs``, by position
+        self.needed: Any = None  # None, or the positions on the way to those
         self.callbacks: list[Any] = []  # to be called at the end
+        if inputs is not None:
+            self.captured = dict.fromkeys(inputs)
+            self.needed = self.on_the_way()
+
+    def on_the_way(self) -> set[Any]:
+        """The positions that are asked for, and the nodes from which gradients reach them."""
+        needed = set(self.captured) - {None}  # None: a view made under no_grad is in no graph
+        shared = {e.edges[0] for e in needed if isinstance(e, Output)}
+        for node in reversed(self.order):
+            if not needed.isdisjoint(node.edges) or (node._is_output and node.edges[0] in shared):
+                needed.add(node)  # the latter only for its hooks, as its sibling's node is reached
+        return needed
 
     def reaches(self, position: Any) -> bool:
         """Whether a gradient may arrive there."""
         if self.needed is not None and position not in self.needed:
             return False
         return position in self.leaves or any([n is position for n in self.order])
+
+    def captures(self, node: Node, arrived: Any, g: Any, ends: Container[Any]) -> Any:
+        """Keep the gradient of a node that is asked for; what goes on from there, if anything does.
+        Hooks made g of what ``arrived``.
+        """
+        if node not in self.needed:
+            g = None
+        if node in self.captured:
+            if node in ends or self.needed.isdisjoint(node.edges):
+                self.captured[node], g = g, None
+            else:  # as torch has it: before the hooks if the pass goes on
+                self.captured[node] = arrived
+        return g
+
+    def finish(self, leaf: Tensor, g: Any, own: bool) -> None:
+        """g is all that reaches ``leaf`` in this pass. own: nobody else holds g, so it may become
+        .grad without a copy.
+        """
+        needed = self.needed
+        if leaf._hooks is not None and (
+            needed is None or leaf in self.captured or leaf in self.roots
+        ):
+            own = False
+            g = run_hooks(leaf._hooks, g)
+        if needed is not None:
+            if leaf not in self.captured:
+                return
+            self.captured[leaf] = g
+            if not self.accumulate:
+                return
+        if leaf._wants_grad:
+            accumulate_into(leaf, g, own, self.create_graph)
 
 
 def run_backward(
@@ -74,36 +126,10 @@ def run_backward(
     ``accumulate``. The pass does not go on from those inputs that are among ``ends``, even where
     others lie behind them.
     """
-    order, leaves = reachable(roots)
-    captured: dict[Any, Any] = {}
-    needed = None
-    if inputs is not None:
-        captured = dict.fromkeys(inputs)
-        needed = set(captured) - {None}  # None: a view made under no_grad has no place in the graph
-        shared = {e.edges[0] for e in needed if isinstance(e, Output)}
-        for node in reversed(order):
-            if not needed.isdisjoint(node.edges) or (node._is_output and node.edges[0] in shared):
-                needed.add(node)  # the latter only for its hooks, as its sibling's node is reached
-    pending: dict[Any, Any] = {}
-
-    def finish(leaf: Tensor, g: Any, own: bool) -> None:
-        """g is all that reaches ``leaf`` in this pass. own: nobody else holds g, so it may become
-        .grad without a copy.
-        """
-        if leaf._hooks is not None and (needed is None or leaf in captured or leaf in roots):
-            own = False
-            g = run_hooks(leaf._hooks, g)
-        if needed is not None:
-            if leaf not in captured:
-                return
-            captured[leaf] = g
-            if not accumulate:
-                return
-        if leaf._wants_grad:
-            accumulate_into(leaf, g, own, create_graph)
-
+    walk = Walk(roots, inputs, accumulate, create_graph)
+    order, leaves, needed, finish = walk.order, walk.leaves, walk.needed, walk.finish
+    pending: dict[Any, Any] = {}  # what has arrived at positions, where more may come
     plain = needed is None and not create_graph
-    walk = Walk(order, leaves, needed)
     before = modes.walk, modes.grad, modes.asks_arguments, modes.function_modes
     try:  # no context manager: an interrupt as its end is called would leave the modes as they are
         modes.walk, modes.grad = walk, create_graph
@@ -121,13 +147,7 @@ def run_backward(
             if g is not None and node.special:
                 g = prepare(node, g)
             if needed is not None:
-                if node not in needed:
-                    g = None
-                if node in captured:
-                    if node in ends or needed.isdisjoint(node.edges):
-                        captured[node], g = g, None
-                    else:  # as torch has it: before the hooks if the pass goes on
-                        captured[node] = arrived
+                g = walk.captures(node, arrived, g, ends)
             if node._is_output:
                 if g is not None:  # it waits in its place in the gradient of the whole node
                     slots = pending.setdefault(node.edges[0], {})
@@ -174,7 +194,7 @@ def run_backward(
         modes.walk, modes.grad, modes.asks_arguments, modes.function_modes = before
     for call in walk.callbacks:
         call()
-    return captured
+    return walk.captured
 
 
 def may_become(g: Tensor, leaf: Tensor) -> bool:

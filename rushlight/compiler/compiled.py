@@ -109,6 +109,7 @@ class Compiled:
         return run
 
     def __call__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call that the program of the last one does not serve."""
         casts = modes.autocast is not None
         recorder = modes.profiler if state.busy == 1 + casts else None  # nothing else is in the way
         busy = state.busy > casts and recorder is None
@@ -125,6 +126,12 @@ class Compiled:
         if self.unseen and stance.name == "default":
             self.unseen -= 1
             return self.function(*args, **kwargs)
+        return self.look_up(args, kwargs, given, recorder)
+
+    def look_up(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], given: tuple[Any, ...], recorder: Any
+    ) -> Any:
+        """Serve a call by a program for its signature, if one fits."""
         arguments: list[Any] = []
         self.given.arrays = not (self.code.names_types or self.code.foreign)
         values = [p.get() for p in self.places]  # the call may put others there
@@ -165,6 +172,15 @@ class Compiled:
             self.read_anew |= variant.moved()
         if recorder is not None:
             return self.function(*args, **kwargs)
+        return self.unserved(key, reason, arguments, args, kwargs)
+
+    def unserved(
+        self, key: Any, reason: str, arguments: list[Any],
+        args: tuple[Any, ...], kwargs: dict[str, Any],
+    ) -> Any:  # fmt: skip
+        """Run a call that no program fits, as it is or captured; ``reason`` is why those for its
+        signature do not.
+        """
         if self.vain > MOST_VAIN:
             self.stay_eager(f"most calls are left for the {reason}")
             return self.function(*args, **kwargs)
@@ -184,19 +200,29 @@ class Compiled:
         plain = reason == FIRST and not self.code.names_types
         if not known and plain and self.given.learn(key):
             self.variants, self.seen, self.entered, self.again = {}, {}, [], True
-        elif not known:  # once as it is: optimizers and modules make their state
-            self.seen.setdefault(key, set()).add(reason)
-            if len(self.seen) > MOST_SEEN:  # keys keep objects
-                del self.seen[next(iter(self.seen))]
-            self.note_strange(args, reason)
-            if self.strange > MOST_STRANGE:  # the code is known, and is watched when captured, too
-                self.unseen = UNSEEN if self.strange > MOST_SEEN else 0
-                return self.function(*args, **kwargs)
-            if len(self.seen) > MOST_AT_ONCE or self.traces >= self.limit():
-                return self.code.watch(self.function, args, kwargs)
-            return self.first(arguments, args, kwargs)
+        elif not known:
+            self.note_seen(key, reason, args)
+            return self.uncaptured(arguments, args, kwargs)
         self.reason, self.again = reason, False
         return self.capture(key, arguments, args, kwargs)
+
+    def note_seen(self, key: Any, reason: str, args: tuple[Any, ...]) -> None:
+        """Know the signature of a call that runs once as it is."""
+        self.seen.setdefault(key, set()).add(reason)
+        if len(self.seen) > MOST_SEEN:  # keys keep objects
+            del self.seen[next(iter(self.seen))]
+        self.note_strange(args, reason)
+
+    def uncaptured(
+        self, arguments: list[Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Run a call once as it is: optimizers and modules make their state."""
+        if self.strange > MOST_STRANGE:  # the code is known, and is watched when captured, too
+            self.unseen = UNSEEN if self.strange > MOST_SEEN else 0
+            return self.function(*args, **kwargs)
+        if len(self.seen) > MOST_AT_ONCE or self.traces >= self.limit():
+            return self.code.watch(self.function, args, kwargs)
+        return self.first(arguments, args, kwargs)
 
     def expect(self, served: Variant) -> None:
         """Let the next call try the variant first that came after this one the last time: several

@@ -38,6 +38,7 @@ from rushlight.core.op import Op
 from rushlight.core.ready import EXACT, Ready, is_constant, is_operand, spread
 from rushlight.core.sampling import memory_order
 from rushlight.core.scalar import OWN_ERF
+from rushlight.dtypes import NUMBERS
 from rushlight.ops.reduce import Mean, Sum
 from rushlight.ops.view import BasicIndex, Expand, Permute, Reshape
 
@@ -48,8 +49,6 @@ SIZES = frozenset(("space", "sizes", "out", "shape", "size"))  # parameters that
 DEEPEST = 3  # levels of dims that broadcast alike
 VARIANTS = 8  # kernels of one op and dtypes: they differ in parameters, which are constants in them
 PLAIN = frozenset((float, int, bool, str, type(None)))
-NUMBERS = frozenset((float, int, bool))
-
 
 _table: dict[Any, Any] = {}
 _variants: dict[Any, int] = {}

@@ -21,7 +21,7 @@ from typing import Any
 from rushlight.core.state import Mode, modes, state
 from rushlight.core.tensor import KNOWN_KINDS, Tensor, is_pytorchs, meeting
 from rushlight.devices import device
-from rushlight.dtypes import dtype
+from rushlight.dtypes import NUMBERS, dtype
 
 # what no argument of these types overrides
 PLAIN = frozenset((Tensor, int, float, bool, complex, str, type(None), slice, dtype, device))
@@ -88,9 +88,6 @@ def overriding(arguments: Iterable[Any]) -> list[Any]:
         elif overrides(kind):
             insert(found, a)
     return found
-
-
-NUMBERS = frozenset((int, float, bool))
 
 
 def insert(found: list[Any], a: Any) -> None:

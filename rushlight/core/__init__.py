@@ -8,9 +8,9 @@ why it does not), ``elementwise`` (the most common kind; ``scalar``: what formul
 ``binds``: how its common cases are called, ``ready``: its kernels), ``reduction`` and ``view`` (the
 other kinds), ``function`` (user-defined ops).
 
-Apart: ``sparse``, ``meta`` and ``device_array`` (what stands in the place of an array; ``window``:
-what these have in common), ``mt19937`` (random numbers; ``generator``, ``sampling``, ``rejection``
-and ``vector_math``: what is made of them), ``autocast``, ``overrides`` (``__torch_function__``),
-``native`` (kernels for eager code), ``threads``, ``allocator``, ``trees`` (classes whose objects
-hold tensors).
+Apart: ``sparse``, ``meta``, ``wrapped`` and ``device_array`` (what stands in the place of an array;
+``window``: what these have in common), ``mt19937`` (random numbers; ``generator``, ``sampling``,
+``rejection`` and ``vector_math``: what is made of them), ``autocast``, ``overrides``
+(``__torch_function__``), ``native`` (kernels for eager code), ``threads``, ``allocator``, ``trees``
+(classes whose objects hold tensors).
 """

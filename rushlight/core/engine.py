@@ -13,9 +13,10 @@ from rushlight.core.device_array import DeviceArray
 from rushlight.core.history import clone_in_order
 from rushlight.core.meta import MetaArray
 from rushlight.core.node import GradientEdge, Node, Output, by_seq, required
-from rushlight.core.sparse import SparseArray
+from rushlight.core.sparse import SparseArray, rules
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, edge, layout_dense, wrap
+from rushlight.core.wrapped import WrappedArray
 from rushlight.errors import DTypeError, GraphError, ShapeError, warn_user
 
 
@@ -424,6 +425,11 @@ def initial_gradient_there(place: GradientEdge, g: Any) -> Any:
     return required.ones(shape, d)
 
 
+def ones_like(t: Tensor) -> Tensor:
+    """Ones where t is."""
+    return required.ones(t._array.shape, t._array.dtype, t)
+
+
 def initial_gradient(t: Tensor, g: Any) -> Tensor:
     """The gradient to start from: ones for a tensor of one element, else what was given."""
     x = t._array
@@ -442,9 +448,11 @@ def initial_gradient(t: Tensor, g: Any) -> Tensor:
             )
         if x.__class__ is MetaArray:
             return wrap(MetaArray(x.shape, x.dtype))
+        if x.__class__ is WrappedArray:
+            return rules.ask("ones_like", ones_like, t)
         if x.__class__ is ndarray and not (x.ndim or state.busy):
             return wrap(array(1, x.dtype))
-        return required.ones(x.shape, x.dtype, t)
+        return ones_like(t)
     if not isinstance(g, Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if g._array.shape != x.shape:

@@ -113,6 +113,9 @@ class SparseArray(Foreign):
 class Rules:
     """What ops do with sparse operands; ``ops`` provides it."""
 
+    # (name, function, tensor, options): what is no op, such as ``ones_like``, of a wrapper tensor
+    ask: Callable[..., Any]
+
     apply: Callable[..., Any]  # (op, inputs, params): the result
     # (op, x, others, params): x, changed in place
     write: Callable[..., Any]

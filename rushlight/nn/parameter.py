@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from typing import Any
 
 from rushlight.core.overrides import without_overrides
 from rushlight.core.tensor import Tensor, instance, no_tensor, start_afresh
+from rushlight.core.wrapped import WrappedArray
 from rushlight.tensor_api import empty
 from rushlight.tensor_api.pickling import set_user_state, user_state
 from rushlight.tensor_api.printing import tensor_repr
@@ -34,9 +36,10 @@ class Parameter(Tensor):
         if data is None:
             data = empty(0)
         try:
-            self = instance(cls, data._array)
+            x = data._array
         except AttributeError:
             raise no_tensor("Parameter", data) from None
+        self = instance(cls, x) if x.__class__ is not WrappedArray else wrapper_parameter(cls, x)
         if requires_grad:
             self.requires_grad_()
         return self
@@ -61,6 +64,20 @@ class Parameter(Tensor):
             return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
         args = (self.data, self.requires_grad, OrderedDict(), state)
         return _rebuild_parameter_with_state, args
+
+
+@functools.cache
+def _class_of_both(cls: type, kind: type) -> type:
+    own = {"__init__": vars(Parameter)["__init__"], "__deepcopy__": vars(Tensor)["__deepcopy__"]}
+    return type(kind.__name__, (kind, cls), own)
+
+
+def wrapper_parameter(cls: type, array: WrappedArray) -> Any:
+    """A wrapper tensor that is a parameter, too: of a class below both."""
+    both = array.kind if issubclass(array.kind, cls) else _class_of_both(cls, array.kind)
+    self = instance(both, array)
+    self.__dict__ = array.attributes
+    return self
 
 
 def _rebuild_parameter(data: Tensor, requires_grad: bool, backward_hooks: Any) -> Parameter:

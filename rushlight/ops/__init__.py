@@ -15,14 +15,15 @@ share memory. Rules speak Tensor and use its public methods, which ``tensor_api`
 - of networks: ``conv``, ``pool``, ``avg_pool``, ``resample``, ``grid``, ``norm``, ``given_norm``,
   ``softmax``, ``attention``, ``recurrent``, ``loss``, ``class_losses``, ``ctc``, with
   ``bits`` (kept for gradients)
-- not of arrays: ``operators`` and ``schemas`` (``torch.ops``), ``device``, ``meta``, ``autocast``
+- not of arrays: ``operators`` and ``schemas`` (``torch.ops``), ``device``, ``meta``,
+  ``dispatched``, ``autocast``
 """
 
 from typing import Any
 
 from rushlight.core.native import kernels
 from rushlight.core.node import required
-from rushlight.ops import autocast as autocast, create, device as device
+from rushlight.ops import autocast as autocast, create, device as device, dispatched as dispatched
 from rushlight.ops.copy import Cast
 from rushlight.ops.operators import namespaces
 from rushlight.ops.reduce import sum_to

@@ -10,7 +10,7 @@ from rushlight import devices, dtypes, formats
 from rushlight.core.autograd import known_as
 from rushlight.core.device_array import DeviceArray, beside, device_empty, send
 from rushlight.core.meta import MetaArray
-from rushlight.core.sparse import SparseArray
+from rushlight.core.sparse import SparseArray, rules
 from rushlight.core.state import state
 from rushlight.core.tensor import (
     UNSHARED,
@@ -22,6 +22,7 @@ from rushlight.core.tensor import (
     no_tensor,
 )
 from rushlight.core.window import Window
+from rushlight.core.wrapped import WrappedArray
 from rushlight.dtypes import NUMBERS
 from rushlight.errors import DTypeError, warn_user
 from rushlight.ops.copy import Fill, fill, filler
@@ -218,6 +219,10 @@ def _like(make: Any, in_order: Any, value: Any, name: str, doc: str) -> Any:
             x = input._array
         except AttributeError:
             raise no_tensor(name, input) from None
+        if x.__class__ is WrappedArray:
+            options = {} if dtype is None else {"dtype": dtype}
+            made = rules.ask(name, like, input, **options)
+            return made.requires_grad_() if requires_grad else made  # type: ignore[no-any-return]
         place = None
         if device is not None or layout is not None or isinstance(x, Window):
             place = check_factory(device or input.device, layout)

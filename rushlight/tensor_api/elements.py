@@ -12,6 +12,7 @@ from rushlight.core.meta import MetaArray
 from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, value_pinned, wrap
+from rushlight.core.wrapped import WrappedArray
 from rushlight.errors import GraphError, ShapeError
 from rushlight.tensor_api._common import method, methods, warn_of_lost_gradient
 from rushlight.tensor_api.conversion import LEGACY, copy_
@@ -47,7 +48,9 @@ def item(self: Tensor) -> Any:
 def number_of(x: Any) -> Any:
     """The only element of an array as a Python number."""
     x = x.fetch() if x.__class__ is DeviceArray else x
-    return float(x.reshape(())) if x.dtype in dtypes.FOREIGN else x.item()
+    if x.dtype in dtypes.FOREIGN and x.__class__ is np.ndarray:
+        return float(x.reshape(()))
+    return x.item()
 
 
 def _fixed_item(self: Tensor, what: str) -> Any:
@@ -122,6 +125,11 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
         raise TypeError(
             "can't convert meta device type tensor to numpy: it has no elements; make it on the "
             "CPU."
+        )
+    if self._array.__class__ is WrappedArray:
+        raise RuntimeError(
+            f"numpy() is not supported for tensor subclasses such as {self._array.kind.__name__}: "
+            "ask the tensors that it wraps."
         )
     if self._array.__class__ is DeviceArray:
         if force:

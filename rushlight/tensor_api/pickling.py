@@ -17,6 +17,7 @@ from rushlight.core.meta import MetaArray
 from rushlight.core.size import make_size
 from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, instance, wrap
+from rushlight.core.wrapped import WrappedArray, wrapper
 from rushlight.dtypes import dtype
 from rushlight.errors import GraphError, warn_user
 from rushlight.tensor_api.layouts import TITLES
@@ -238,6 +239,8 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     if self._array.__class__ is MetaArray:
         out = memo[id(self)] = instance(type(self), self._array)
         return out.requires_grad_() if self.requires_grad else out  # type: ignore[no-any-return]
+    if self._array.__class__ is WrappedArray:
+        return copied_wrapper(self, memo)
     memory, offset, size, stride = layout(self)
     copied = copy_memory(memory, memo)
     out = on_same_class(tensor_on(copied, self._array.dtype, offset, size, stride), type(self))
@@ -250,6 +253,16 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     for name, value in user_state(self).items():
         setattr(out, name, deepcopy(value, memo))
     return out  # type: ignore[no-any-return]
+
+
+def copied_wrapper(t: Tensor, memo: dict[int, Any]) -> Tensor:
+    """A copy of a wrapper tensor: of its attributes."""
+    x = t._array
+    out = memo[id(t)] = wrapper(WrappedArray(x.kind, x.shape, x.dtype, x.strides))
+    for name, value in x.attributes.items():
+        setattr(out, name, deepcopy(value, memo))
+    out.__class__ = type(t)  # which may be a parameter, too
+    return out.requires_grad_() if t.requires_grad else out
 
 
 def copied_sparse(t: Tensor, memo: dict[int, Any]) -> Tensor:

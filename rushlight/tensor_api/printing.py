@@ -19,6 +19,7 @@ from rushlight.config import PrintOptions, print_options
 from rushlight.core.device_array import host
 from rushlight.core.sparse import SparseArray
 from rushlight.core.tensor import Tensor, value_needed
+from rushlight.core.wrapped import WrappedArray
 from rushlight.tensor_api._common import methods
 
 __all__ = ["get_printoptions", "set_printoptions"]
@@ -318,10 +319,10 @@ def sparse_repr(t: Tensor, prefix: str) -> str:
     return _append(text, suffixes, indent, options.linewidth, apart=coo)
 
 
-def meta_repr(t: Tensor, prefix: str) -> str:
-    """A meta tensor: all but elements."""
+def meta_repr(t: Tensor, prefix: str, place: tuple[str, ...] = ("device='meta'",)) -> str:
+    """A meta tensor, or a wrapper: all but elements."""
     x = t._array
-    suffixes = ["device='meta'", f"size={tuple(x.shape)}"]
+    suffixes = [*place, f"size={tuple(x.shape)}"]
     if x.dtype != dtypes.default.float:
         suffixes.append(f"dtype={dtypes.from_numpy(x.dtype)}")
     history = _history(t)
@@ -343,6 +344,8 @@ def tensor_repr(t: Tensor, *, tensor_contents: str | None = None, name: str | No
         name = "tensor" if type(t) is Tensor else type(t).__name__
     if t._array.__class__ is SparseArray:
         return sparse_repr(t, f"{name}(")
+    if t._array.__class__ is WrappedArray:
+        return meta_repr(t, f"{name}(", ())
     device = t.device
     if device.type == "meta":
         return meta_repr(t, f"{name}(")

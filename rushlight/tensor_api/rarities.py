@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from rushlight import dtypes
+from rushlight import devices, dtypes
 from rushlight.absent import Absent
 from rushlight.core.binds import with_array
 from rushlight.core.device_array import beside, host
 from rushlight.core.overrides import AskNoArguments, AskNobody, dispatch, meet, overrides
 from rushlight.core.state import modes
 from rushlight.core.tensor import KNOWN_KINDS, Tensor, instance, wrap
+from rushlight.core.wrapped import WrappedArray, as_wrapper, wrapper
 from rushlight.errors import NotSupportedError, warn_user
 from rushlight.ops.statistics import Hash
 from rushlight.tensor_api._common import (
@@ -209,10 +210,53 @@ def _make_subclass(cls: Any, data: Any, require_grad: bool = False, *args: Any) 
         return t.requires_grad_() if require_grad else t
 
 
+def _make_wrapper_subclass(
+    cls: Any,
+    size: Any,
+    strides: Any = None,
+    storage_offset: Any = None,
+    memory_format: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    **policies: Any,
+) -> Any:
+    """A tensor without elements, an instance of ``cls``, whose ``__torch_dispatch__`` does what
+    operations on it do: see Note [Wrapper tensors] in ``core.wrapped``.
+
+    Args:
+        cls: the class; it defines ``__torch_dispatch__(cls, func, types, args, kwargs)``.
+        size, strides: what the tensor shows, in elements.
+        dtype: the default float unless given.
+        device: the CPU.
+        requires_grad: whether the tensor is a leaf that gets a gradient.
+
+    Raises:
+        TypeError: the class has no ``__torch_dispatch__``.
+    """
+    if not hasattr(cls, "__torch_dispatch__"):
+        raise TypeError(f"{cls.__name__} must define __torch_dispatch__ to wrap tensors.")
+    if devices.check(device).type != "cpu":
+        raise NotSupportedError(f"wrapper tensors are on the CPU only, but device is {device}.")
+    d = numpy_dtype(dtype, dtypes.default.float)
+    steps = None if strides is None else tuple([s * d.itemsize for s in strides])
+    t = wrapper(WrappedArray(cls, size, d, steps))
+    return t.requires_grad_() if requires_grad else t
+
+
 def _as_subclass(self: Tensor, cls: Any) -> Any:
     """The same memory and graph position as an instance of ``cls``."""
     if cls not in KNOWN_KINDS:
         meet(cls)
+    if self._array.__class__ is WrappedArray:
+        return self if isinstance(self, cls) else as_wrapper(self)
+    if hasattr(cls, "__torch_dispatch__"):
+        raise NotSupportedError(
+            f"{cls.__name__} defines __torch_dispatch__, which is asked only for tensors that wrap "
+            "others: make its tensors with Tensor._make_wrapper_subclass."
+        )
     with AskNobody():
         t = view_as(self, self)
     try:
@@ -345,6 +389,7 @@ methods(
     hash_tensor=hash_tensor,
     as_subclass=_as_subclass,
     _make_subclass=staticmethod(_make_subclass),
+    _make_wrapper_subclass=staticmethod(_make_wrapper_subclass),
     const_data_ptr=lambda self: self.data_ptr(),
     grad_dtype=property(lambda self: self.dtype, doc="The dtype of gradients: the tensor's."),
     index=_index,

@@ -11,6 +11,7 @@ import numpy as np
 from rushlight import dtypes, formats
 from rushlight.core.autograd import known_as
 from rushlight.core.history import check_write
+from rushlight.core.meta import MetaArray
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import (
     Tensor,
@@ -25,6 +26,7 @@ from rushlight.core.tensor import (
     written,
 )
 from rushlight.core.window import Window
+from rushlight.core.wrapped import WrappedArray, WrappedOperand, as_wrapper
 from rushlight.errors import GraphError, ShapeError
 from rushlight.ops import view as V
 from rushlight.ops.copy import Clone, Contiguous
@@ -119,6 +121,8 @@ def reshaped(t: Tensor, sizes: tuple[int, ...], copied: bool = False) -> Tensor 
     except ValueError:
         infer_shape(x.size, sizes)
         raise
+    except WrappedOperand:
+        return reshaped_wrapper(t, infer_shape(x.size, sizes), copied)
     shape = out.shape
     if shape != sizes:
         infer_shape(x.size, sizes)  # NumPy takes any negative size for a -1
@@ -129,6 +133,16 @@ def reshaped(t: Tensor, sizes: tuple[int, ...], copied: bool = False) -> Tensor 
     if state.busy:
         return V.Reshape.bind(t, shape=shape)
     return V.Reshape.linked(t, out, {"shape": shape})
+
+
+def reshaped_wrapper(t: Tensor, shape: tuple[int, ...], copied: bool) -> Tensor | None:
+    """``reshaped`` of a wrapper tensor, whose strides say whether a view will do."""
+    x = t._array
+    if MetaArray(x.shape, x.dtype, x.strides).reshape(shape).base is None:
+        if not copied:
+            return None
+        t = t.contiguous()
+    return V.Reshape.bind(t, shape=shape)
 
 
 def view_dtype(x: Tensor, d: Any) -> Tensor:
@@ -375,7 +389,8 @@ def detach(input: Tensor) -> Tensor:
         >>> y.requires_grad
         False
     """
-    return alias(input)
+    out = alias(input)
+    return out if out._array.__class__ is not WrappedArray else as_wrapper(out)
 
 
 @method

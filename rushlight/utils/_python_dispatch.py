@@ -16,68 +16,19 @@ Example:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.core.elementwise import Elementwise
 from rushlight.core.op import ARRAYS, Op
 from rushlight.core.state import Watcher, modes, state
 from rushlight.core.tensor import Tensor, wrap
-from rushlight.ops.matmul import Linear
-from rushlight.ops.operators import Packet
+from rushlight.core.wrapped import WrappedArray, wrapper
+from rushlight.ops.dispatched import Operator, operator
 
 # Note [Operations seen from Python]
 # A mode stands where a profiler does: core asks ``modes.profiler`` to make the calls of ops, in
 # forward and backward passes and in writes. It makes them by its handler, with tensors on the
 # arrays, of which nothing is recorded, and gives back the arrays of what the handler returns.
-
-# what PyTorch's operators are called, where nodes of the graph have other names
-NAMES = {
-    "copy_backwards": "copy", "log_softmax": "_log_softmax", "nll_loss": "nll_loss_forward",
-    "softmax": "_softmax", "to_copy": "_to_copy",
-}  # fmt: skip
-OVERLOADS = {"sum": "dim_IntList", "mean": "dim", "max": "dim", "min": "dim"}  # that take dims
-SCALARS = {"add", "sub", "mul", "div"}  # whose overloads take tensors and numbers alike
-
-
-def name_of(op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[str, str]:
-    """PyTorch's name of an op, and of its overload, as its node in the graph says."""
-    specs = [(a._array.shape, a._array.dtype) if isinstance(a, Tensor) else None for a in args]
-    if isinstance(op, Linear):  # whose node is called after products of other operands
-        return "linear", "default"
-    camel = re.sub(r"Backward\d*$", "", op.node_name(params, specs))
-    name = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=\dD)(?=[A-Z])", "_", camel).lower()
-    name = re.sub(r"_grad$", "_backward", name)
-    overload = "default"
-    if isinstance(op, Elementwise) and len(op.names) == 2 and len(args) == 2:
-        plain = isinstance(args[1], Tensor) or name in SCALARS
-        overload = "Tensor" if plain else "Tensor_Scalar" if name == "pow" else "Scalar"
-    elif name in OVERLOADS and params.get("dim") is not None:
-        overload = OVERLOADS[name]
-    return NAMES.get(name, name), overload
-
-
-class Operator(Packet):
-    """An op as modes see it: it is called with tensors, and what else the op takes by name.
-
-    Attributes:
-        namespace: "aten".
-        overloadpacket: the operator without its overload.
-    """
-
-    namespace = "aten"
-
-    def __init__(self, apply: Callable[..., Any], name: str, overload: str) -> None:
-        super().__init__(apply, f"aten.{name}.{overload}")
-        self.__name__ = f"{name}.{overload}"
-        self._opname, self._overloadname = name, overload
-        self.overloadpacket = Packet(apply, f"aten.{name}")
-
-    def name(self) -> str:
-        """``aten::mm``; with the overload after a point where it has a name."""
-        end = "" if self._overloadname == "default" else f".{self._overloadname}"
-        return f"aten::{self._opname}{end}"
 
 
 class TorchDispatchMode:
@@ -129,18 +80,21 @@ class _Asking(Watcher):
             arrays, params = args
         else:  # a view's, of the array module and an array
             arrays = [args[1]]
-        tensors = tuple([wrap(a) if isinstance(a, ARRAYS) else a for a in arrays])
-        name, overload = name_of(source, tensors, params)
-        if writes:
-            func = Operator(source.update, name.removesuffix("_") + "_", overload)
-        else:
-            func = Operator(source.bind, name, overload)
+        tensors = tuple([tensor_on(a) for a in arrays])
+        func = operator(source, tensors, params, writes)
         modes.profiler = self.outer
         try:
             result = self.mode.__torch_dispatch__(func, (), tensors, dict(params))
         finally:
             modes.profiler = self
         return None if writes else arrays_of(result, func, source)
+
+
+def tensor_on(a: Any) -> Any:
+    """An array of any kind as a tensor; what is none as it is."""
+    if a.__class__ is WrappedArray:
+        return wrapper(a)
+    return wrap(a) if isinstance(a, ARRAYS) else a
 
 
 def arrays_of(result: Any, func: Operator, op: Op) -> Any:
@@ -156,8 +110,8 @@ def arrays_of(result: Any, func: Operator, op: Op) -> Any:
 
 
 def is_traceable_wrapper_subclass(t: Any) -> bool:
-    """Whether a tensor is made of others, which programs would save instead: there is no such."""
-    return False
+    """Whether a tensor is made of others, and says of which by ``__tensor_flatten__``."""
+    return all([hasattr(t, f"__tensor_{name}__") for name in ("flatten", "unflatten")])
 
 
 is_traceable_wrapper_subclass_type = is_traceable_wrapper_subclass

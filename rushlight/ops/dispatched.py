@@ -1,0 +1,142 @@
+"""Ops as Python code sees them that takes their place: ``__torch_dispatch__`` of wrapper tensors
+(see Note [Wrapper tensors] in ``core.wrapped``), and of the modes in ``utils._python_dispatch``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from rushlight.core.autograd import record
+from rushlight.core.elementwise import Elementwise
+from rushlight.core.op import Op
+from rushlight.core.sparse import rules
+from rushlight.core.state import GradMode, modes
+from rushlight.core.tensor import Tensor, needs_grad, wrap
+from rushlight.core.view import View, bind_many
+from rushlight.core.wrapped import as_wrapper, is_wrapper, wrapper
+from rushlight.dtypes import DIFFERENTIABLE
+from rushlight.ops import device
+from rushlight.ops.matmul import Linear
+from rushlight.ops.operators import Packet
+
+# what PyTorch's operators are called, where nodes of the graph have other names
+NAMES = {
+    "copy_backwards": "copy", "log_softmax": "_log_softmax", "nll_loss": "nll_loss_forward",
+    "softmax": "_softmax", "to_copy": "_to_copy",
+}  # fmt: skip
+OVERLOADS = {"sum": "dim_IntList", "mean": "dim", "max": "dim", "min": "dim"}  # that take dims
+SCALARS = {"add", "sub", "mul", "div"}  # whose overloads take tensors and numbers alike
+
+
+def name_of(op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[str, str]:
+    """PyTorch's name of an op, and of its overload, as its node in the graph says."""
+    specs = [(a._array.shape, a._array.dtype) if isinstance(a, Tensor) else None for a in args]
+    if isinstance(op, Linear):  # whose node is called after products of other operands
+        return "linear", "default"
+    camel = re.sub(r"Backward\d*$", "", op.node_name(params, specs))
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=\dD)(?=[A-Z])", "_", camel).lower()
+    name = re.sub(r"_grad$", "_backward", name)
+    overload = "default"
+    if isinstance(op, Elementwise) and len(op.names) == 2 and len(args) == 2:
+        plain = isinstance(args[1], Tensor) or name in SCALARS
+        overload = "Tensor" if plain else "Tensor_Scalar" if name == "pow" else "Scalar"
+    elif name in OVERLOADS and params.get("dim") is not None:
+        overload = OVERLOADS[name]
+    return NAMES.get(name, name), overload
+
+
+class Operator(Packet):
+    """An op as handlers see it: it is called with tensors, and what else the op takes by name.
+
+    Attributes:
+        namespace: "aten".
+        overloadpacket: the operator without its overload.
+    """
+
+    namespace = "aten"
+
+    def __init__(self, apply: Callable[..., Any], name: str, overload: str) -> None:
+        super().__init__(apply, f"aten.{name}.{overload}")
+        self.__name__ = f"{name}.{overload}"
+        self._opname, self._overloadname = name, overload
+        self.overloadpacket = Packet(apply, f"aten.{name}")
+
+    def name(self) -> str:
+        """``aten::mm``; with the overload after a point where it has a name."""
+        end = "" if self._overloadname == "default" else f".{self._overloadname}"
+        return f"aten::{self._opname}{end}"
+
+
+def operator(op: Op, args: tuple[Any, ...], params: dict[str, Any], writes: bool) -> Operator:
+    """The operator that applies op, or that writes its result to the first of ``args``."""
+    name, overload = name_of(op, args, params)
+    if writes:
+        return Operator(op.update, name.removesuffix("_") + "_", overload)
+    return Operator(op.bind, name, overload)
+
+
+def handled(op: Op, inputs: Any, params: dict[str, Any], writes: bool = False) -> Any:
+    """What the classes of wrapper tensors do for an op, below autograd.
+
+    Raises:
+        TypeError: all of them return NotImplemented.
+    """
+    args = tuple([below(t) if isinstance(t, Tensor) else t for t in inputs])
+    kinds: Any = tuple(dict.fromkeys([type(t) for t in args if is_wrapper(t)]))
+    func = operator(op, args, params, writes)
+    for kind in kinds:
+        with GradMode(False):
+            result = kind.__torch_dispatch__(func, kinds, args, dict(params))
+        if result is not NotImplemented:
+            return result
+    raise TypeError(
+        f"Multiple dispatch failed for '{func}'; all __torch_dispatch__ handlers returned "
+        f"NotImplemented: {', '.join([k.__name__ for k in kinds])}."
+    )
+
+
+def below(t: Tensor) -> Tensor:
+    """t as handlers get it: without history."""
+    return wrapper(t._array) if is_wrapper(t) else wrap(t._array)
+
+
+without_wrappers = device.apply, device.store
+
+
+def apply(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
+    """An op some of whose inputs have no array of NumPy's."""
+    if not any([is_wrapper(t) for t in inputs]):
+        return without_wrappers[0](op, inputs, params)
+    found = handled(op, inputs, params)
+    if isinstance(op, View):
+        if op.multi:
+            parts = bind_many(op, inputs[0], [r._array for r in found], params)
+            return [as_wrapper(p) for p in parts]
+        return as_wrapper(type(op).linked(inputs[0], found._array, params))
+    several = isinstance(found, (tuple, list))
+    result: Any = [below(r) for r in found] if several else below(found)
+    tracked = any([isinstance(t, Tensor) and needs_grad(t) for t in inputs])
+    if tracked and op.differentiable and modes.grad:
+        if several or result._array.dtype in DIFFERENTIABLE:
+            record(op, inputs, result, params)
+    return result
+
+
+def store(op: Op, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -> bool:
+    """x <- op(x, *others) in memory; False where none of them is a wrapper."""
+    if not any([is_wrapper(t) for t in (x, *others)]):
+        return without_wrappers[1](op, x, others, params)
+    handled(op, (x, *others), params, writes=True)
+    return True
+
+
+def ask(name: str, function: Any, t: Tensor, **options: Any) -> Any:
+    """What the class of a wrapper tensor does for a function that is no op."""
+    kind, func = t._array.kind, Operator(function, name, "default")
+    with GradMode(False):
+        return kind.__torch_dispatch__(func, (kind,), (below(t),), options)
+
+
+rules.apply, rules.store, rules.ask = apply, store, ask

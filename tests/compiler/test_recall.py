@@ -42,6 +42,11 @@ def disk(tmp_path, monkeypatch):
     return begin
 
 
+def path_of(graph):
+    """Where a graph's program is kept; None for nowhere."""
+    return recall.path_of(recall.name_of(graph, []))
+
+
 def training():
     """A compiled step, and what three of them give: losses, and a parameter."""
     rl.manual_seed(0)
@@ -164,7 +169,7 @@ def test_what_a_program_depends_on_has_other_files(disk, monkeypatch):
     for value, array in ((2.0, None), (3.0, None), (0.0, None), (-0.0, None), (2.0, others)):
         b = scaled(value, array)
         pipeline.build(b.graph).run(b.arrays, outputs_of(b.graph))
-        path = recall.program_path(b.graph, [])
+        path = path_of(b.graph)
         assert path.exists() and path not in seen
         seen.add(path)
     b = scaled(2.0)
@@ -175,16 +180,16 @@ def test_what_a_program_depends_on_has_other_files(disk, monkeypatch):
     ):
         with monkeypatch.context() as patched:
             patched.setattr(place, name, lambda value=value: value)
-            assert recall.program_path(b.graph, []) not in seen
-    assert recall.program_path(b.graph, []) in seen
+            assert path_of(b.graph) not in seen
+    assert path_of(b.graph) in seen
     monkeypatch.setattr(recall, "compiler", lambda: "")  # without sources, nothing is kept
-    assert recall.program_path(b.graph, []) is None
+    assert path_of(b.graph) is None
 
 
 def test_broken_files_are_written_anew(disk):
     b = scaled(2.0)
     pipeline.build(b.graph)
-    path = recall.program_path(b.graph, [])
+    path = path_of(b.graph)
     whole = path.read_bytes()
     path.write_bytes(whole[:-7])
     disk()
@@ -208,7 +213,7 @@ def test_what_is_not_kept(disk):
     out = b.graph.value((3,), np.float32)
     b.graph.nodes.append(Node(Foreign.instance, [x], {}, [out]))
     b.returns(out)
-    assert recall.program_path(b.graph, []) is None
+    assert path_of(b.graph) is None
     found = outputs_of(b.graph)
     pipeline.build(b.graph).run(b.arrays, found)
     assert found[0].tolist() == [2.0] * 3
@@ -216,7 +221,7 @@ def test_what_is_not_kept(disk):
     calls.returns(calls.op(Det, calls.input(np.eye(3, dtype=np.float32))))
     program = pipeline.build(calls.graph)
     assert not program.native_only
-    assert not recall.program_path(calls.graph, []).exists()
+    assert not path_of(calls.graph).exists()
 
 
 def test_a_graph_that_was_just_built_is_not_lowered_again(disk, monkeypatch):

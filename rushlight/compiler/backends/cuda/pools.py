@@ -16,7 +16,6 @@ from rushlight.compiler.backends.cuda.launch import Launch
 from rushlight.compiler.graph import Node, Value
 
 MANY = 64  # elements of a window that a warp adds up
-CODES = (np.dtype(np.uint8), np.dtype(np.int32))
 
 
 def fits(node: Node) -> bool:

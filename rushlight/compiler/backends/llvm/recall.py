@@ -142,11 +142,6 @@ def path_of(name: str | None) -> Path | None:
     return None if folder is None or name is None or not compiler() else folder / name
 
 
-def program_path(graph: Graph, engines: list[Any]) -> Path | None:
-    """Where a graph's program is kept; None for nowhere."""
-    return path_of(name_of(graph, engines))
-
-
 def described(graph: Graph, engines: list[Any]) -> str:
     """All that programs of a graph depend on; TypeError if that cannot be told."""
     numbers = {id(e): k for k, e in enumerate(engines)}

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 import os
+from typing import Any
 
+PAGE = mmap.PAGESIZE  # bytes
 KEPT = 1 << 28  # bytes at the end of the heap that may stay free
 LARGE = 1 << 25  # bytes: larger arrays still come and go by themselves; the library allows no more
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # the library's names for these two
@@ -25,3 +28,17 @@ def keep_freed() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(TRIM_THRESHOLD, KEPT)
         mallopt(MMAP_THRESHOLD, LARGE)
+
+
+DONT_NEED = 4  # the system's name for pages whose content may go
+
+
+def release_pages(part: Any) -> None:
+    """Give the pages that lie within a contiguous array back to the system; they read as zeros
+    then. Where the system cannot, nothing happens.
+    """
+    start = -(-part.ctypes.data // PAGE) * PAGE
+    length = (part.ctypes.data + part.nbytes - start) // PAGE * PAGE
+    if length > 0:
+        with contextlib.suppress(AttributeError, TypeError):
+            ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), DONT_NEED)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
+from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, bump
 from rushlight.core.window import packed_strides
-from rushlight.errors import DTypeError
+from rushlight.errors import DTypeError, GraphError
 from rushlight.tensor_api._common import method, resize, shape_of
 from rushlight.tensor_api.storage import tensor_on
 
@@ -70,6 +71,11 @@ def set_(
             shape = (memory.nbytes() // kind.itemsize,) if size is None else tuple(size)
             steps = [s // kind.itemsize for s in packed_strides(shape, kind.itemsize)]
             array = tensor_on(memory, kind, storage_offset, shape, stride or tuple(steps))._array
+    if modes.grad and self._wants_grad:
+        raise GraphError(
+            "a leaf Variable that requires grad is being used in an in-place operation: set_ it "
+            "within no_grad()."
+        )
     self._array = array
     bump(self)
     return self

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from weakref import WeakValueDictionary
@@ -17,6 +18,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from rushlight import devices, gpu
+from rushlight.core.allocator import release_pages
 from rushlight.core.device_array import DeviceArray, address
 from rushlight.core.meta import MetaArray
 from rushlight.core.tensor import Tensor, value_needed, wrap
@@ -163,8 +165,10 @@ class UntypedStorage:
 
     def _adopt(self, owner: np.ndarray[Any, Any]) -> None:
         self._owner, self._view, self._fill = owner, bytes_of(owner), None
+        if _lengths and id(owner) in _lengths:
+            self._view = self._view[: _lengths[id(owner)][0]]
         self._nbytes = self._view.size
-        if self._nbytes:
+        if self._nbytes or id(owner) in _lengths:
             _alive[id(owner)] = self
 
     @classmethod
@@ -329,16 +333,39 @@ class UntypedStorage:
         return False
 
     def resizable(self) -> bool:
-        """Whether ``resize_`` can change the length: False, since arrays point into the memory."""
-        return False
+        """Whether ``resize_`` can change the length: of memory that arrays of NumPy's do not own,
+        it cannot.
+        """
+        return self._owner is None or self._owner.flags.owndata
 
+    # Note [Storages of another length]
+    # Arrays point into the memory, which therefore stays where it is. A shorter storage gives the
+    # pages behind its end back to the system, and a longer one may use again what the first had.
     def resize_(self, nbytes: int) -> UntypedStorage:
-        """Only to the length that it has; NumPy's memory cannot move under its arrays."""
-        if nbytes != self._nbytes:
+        """Another length, in bytes, up to the one that the memory was allocated with. What lies
+        behind it is lost; tensors keep their shapes, and are not to be read before the storage is
+        long enough for them again.
+
+        Raises:
+            RuntimeError: the storage would be longer than ever, or is not resizable.
+        """
+        if nbytes == self._nbytes:
+            return self
+        self._read()
+        most = 0 if self._owner is None else bytes_of(self._owner).size
+        if not self.resizable() or (most and nbytes > most):
             raise NotSupportedError(
                 f"resize_: the storage has {self._nbytes} bytes and cannot become {nbytes}; "
-                "make a new tensor and copy instead."
+                f"its memory has {most}. Make a new tensor and copy instead."
             )
+        if not most:
+            self._adopt(np.zeros(nbytes, np.uint8))
+            return self
+        owner: Any = self._owner
+        key = id(owner)
+        _lengths[key] = nbytes, weakref.ref(owner, lambda gone: _lengths.pop(key, None))
+        self._adopt(owner)
+        release_pages(bytes_of(owner)[nbytes:])
         return self
 
     def byteswap(self, d: dtype) -> None:
@@ -366,6 +393,8 @@ class UntypedStorage:
         return _from_bytes, (self._bytes.tobytes(),)
 
 
+# by the id of the owner of memory: the length of its storage, where that was changed
+_lengths: dict[int, tuple[int, Any]] = {}
 _alive: WeakValueDictionary[int, UntypedStorage] = (
     WeakValueDictionary()
 )  # by id of the owner, which the storage keeps alive

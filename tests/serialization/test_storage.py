@@ -78,13 +78,6 @@ def test_made_by_hand():
         TypedStorage(wrap_storage=rl.ones(1))
 
 
-def test_resize_is_refused():
-    s = rl.ones(2).untyped_storage()
-    assert s.resize_(8) is s
-    with pytest.raises(NotImplementedError, match="8 bytes"):
-        s.resize_(0)
-
-
 @pytest.mark.parametrize(
     "array",
     [
@@ -232,3 +225,50 @@ print([str(w.message)[:28] for w in caught])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.splitlines() == ["True", "True", "['TypedStorage is deprecated. ']"]
+
+
+@pytest.mark.parametrize("lib", [torch, rl], ids=["torch", "rushlight"])
+def test_storages_shrink_and_grow_again(lib):
+    p = lib.nn.Parameter(lib.arange(100_000.0))
+    view = p.data[5:]
+    p.data.untyped_storage().resize_(0)
+    assert p.untyped_storage().size() == view.untyped_storage().nbytes() == 0
+    assert (p.shape, view.shape) == ((100_000,), (99_995,))
+    p.untyped_storage().resize_(400_000)
+    with lib.no_grad():
+        p.copy_(lib.ones(100_000))
+    assert view.sum() == 99_995
+    p.untyped_storage().resize_(8)
+    assert len(p.untyped_storage().tolist()) == 8
+    assert p.untyped_storage().resizable()
+
+
+def test_a_shrunk_storage_gives_its_pages_back():
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * 4096
+
+    x = rl.ones(10_000_000)
+    before = resident()
+    x.untyped_storage().resize_(0)
+    assert before - resident() > 30_000_000
+    x.untyped_storage().resize_(40_000_000)
+    assert x.fill_(2).sum() == 20_000_000
+
+
+def test_storages_do_not_outgrow_their_memory():
+    x = rl.ones(3)
+    assert x.untyped_storage().resize_(12) is x.untyped_storage()
+    with pytest.raises(NotImplementedError, match="has 12 bytes and cannot become 16"):
+        x.untyped_storage().resize_(16)
+    made = UntypedStorage(0)
+    assert made.resize_(8).nbytes() == 8
+
+
+@pytest.mark.parametrize("lib", [torch, rl], ids=["torch", "rushlight"])
+def test_set_refuses_leaves(lib):
+    x = lib.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        x.set_(lib.zeros(2))
+    with lib.no_grad():
+        assert x.set_(lib.zeros(2)).shape == (2,)

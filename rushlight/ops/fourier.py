@@ -1,10 +1,15 @@
 """Discrete Fourier transforms: SciPy's FFT (in float32 four times as fast as NumPy's), gradients
 ours. A transform's gradient is the transform of the other direction.
+
+Note [Transformed dims lie innermost]
+As in PyTorch, results have the transformed dims innermost and the others in the order in which they
+lie in the input. Who fills memory in order, as dropout does with random numbers, sees it.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -37,10 +42,41 @@ def kernels() -> Any:
     return pypocketfft if hasattr(pypocketfft, "c2r") else None
 
 
+def room(x: Any, inner: Any, dtype: Any, last: int | None = None, n: int = 0) -> Any:
+    """Memory for a result of x whose dims ``inner`` lie innermost, and behind them ``last``, of
+    size n; None for the last dim of arrays in C order. See Note [Transformed dims lie innermost].
+    """
+    ndim = x.ndim
+    at_end = tuple(inner) if last is None else (*inner, last)
+    if at_end == (ndim - 1,) and x.flags.c_contiguous:
+        return None
+    shape = x.shape if last is None else (*x.shape[:last], n, *x.shape[last + 1 :])
+    rest = [d for d in range(ndim) if d not in at_end]
+    order = [*by_strides(rest, x), *by_strides(inner, x), *at_end[len(inner) :]]
+    memory = np.empty([shape[d] for d in order], dtype)
+    return memory.transpose([order.index(d) for d in range(ndim)])
+
+
+def by_strides(dims: Any, x: Any) -> Any:
+    """Dims in the order in which they lie in x; those of size 1 first, since it says nothing."""
+    if len(dims) < 2:
+        return dims
+    return sorted(dims, key=lambda d: -x.strides[d] if x.shape[d] > 1 else -math.inf)
+
+
+def placed(result: Any, memory: Any) -> Any:
+    """A result where there is room for it, if there is."""
+    if memory is None:
+        return result
+    memory[...] = result
+    return memory
+
+
 def complex_transform(x: Any, dims: Any, inverse: bool) -> Any:
     """Complex transform without any scaling."""
+    memory = room(x, dims, x.dtype)
     if x.size and kernels() is not None:
-        return kernels().c2c(np.asarray(x), dims, not inverse, 0, None, 1)
+        return kernels().c2c(np.asarray(x), dims, not inverse, 0, memory, 1)
     if len(dims) == 1:
         fft = library().ifft if inverse else library().fft
         out = fft(x, None, dims[0], "forward" if inverse else None)
@@ -48,7 +84,7 @@ def complex_transform(x: Any, dims: Any, inverse: bool) -> Any:
         out = library().ifftn(x, axes=dims, norm="forward")
     else:
         out = library().fftn(x, axes=dims)
-    return out.astype(x.dtype, copy=False)
+    return placed(out.astype(x.dtype, copy=False), memory)
 
 
 SHORT = 16  # sizes up to which a product with the waves takes half of a fast transform's time,
@@ -70,11 +106,13 @@ def of_real(x: Any, dims: Any) -> Any:
     if x.size >= MANY and 1 < n <= SHORT and dims == (x.ndim - 1,):
         out = x.reshape(-1, n).dot(waves(n, x.dtype)).view(dtypes.COMPLEX_OF[x.dtype])
         return out.reshape(*x.shape[:-1], n // 2 + 1)
+    d = dtypes.COMPLEX_OF[x.dtype]
+    memory = room(x, dims[:-1], d, dims[-1], n // 2 + 1)
     if x.size and kernels() is not None:
-        return kernels().r2c(np.asarray(x), dims, True, 0, None, 1)
+        return kernels().r2c(np.asarray(x), dims, True, 0, memory, 1)
     one = len(dims) == 1
     out = library().rfft(x, None, dims[0]) if one else library().rfftn(x, axes=dims)
-    return out.astype(dtypes.COMPLEX_OF[x.dtype], copy=False)
+    return placed(out.astype(d, copy=False), memory)
 
 
 def all_of_real(x: Any, dim: int) -> Any:
@@ -82,7 +120,9 @@ def all_of_real(x: Any, dim: int) -> Any:
     n, d = x.shape[dim], dtypes.COMPLEX_OF[x.dtype]
     if x.size < MANY:
         return complex_transform(x.astype(d), (dim,), False)
-    out, before, k = np.empty(x.shape, d), (slice(None),) * dim, n // 2 + 1
+    out = room(x, (dim,), d)
+    out = np.empty(x.shape, d) if out is None else out
+    before, k = (slice(None),) * dim, n // 2 + 1
     out[*before, :k] = of_real(x, (dim,))
     np.conj(out[*before, (n - 1) // 2 : 0 : -1], out[*before, k:])
     return out
@@ -99,11 +139,13 @@ def of_frames(x: Any, window: Any) -> Any:
 
 def to_real(x: Any, dims: Any, n: int) -> Any:
     """The inverse of ``of_real``, n being the size of the last of ``dims``."""
+    d = dtypes.REAL_OF[x.dtype]
+    memory = room(x, dims[:-1], d, dims[-1], n)
     if x.size and kernels() is not None:
-        return kernels().c2r(np.asarray(x), dims, n, False, 0, None, 1)
+        return kernels().c2r(np.asarray(x), dims, n, False, 0, memory, 1)
     shape = [x.shape[d] for d in dims[:-1]] + [n]
     out = library().irfftn(x, shape, axes=dims, norm="forward")
-    return out.astype(dtypes.REAL_OF[x.dtype], copy=False)
+    return placed(out.astype(d, copy=False), memory)
 
 
 class FftC2c(Op):

@@ -23,6 +23,7 @@ from rushlight.nested.tensor import (
     wrapped,
 )
 from rushlight.nn import functional as F
+from rushlight.nn.functional.toplevel import native_dropout
 
 
 def handles(*names: str) -> Callable[[Any], Any]:
@@ -57,7 +58,7 @@ def each(x: NestedTensor, function: Callable[[Tensor], Tensor], dim: int | None 
 ELEMENTWISE = """
     abs acos add addcdiv addcmul alpha_dropout asin atan atan2 bernoulli bfloat16 bitwise_and
     bitwise_not bitwise_or bool ceil celu clamp clamp_max clamp_min clip clone contiguous copy_
-    cos cosh cpu cuda deg2rad detach div double dropout elu empty_like eq erf exp exp2 expm1
+    cos cosh cpu cuda deg2rad detach div double elu empty_like eq erf exp exp2 expm1
     fill_ float floor fmod full_like ge gelu gt half hardshrink hardsigmoid hardswish hardtanh
     int isfinite isinf isnan le leaky_relu lerp log log10 log1p log2 logical_and logical_not
     logical_or logical_xor logsigmoid logit long lt masked_fill maximum minimum mish mul
@@ -144,6 +145,16 @@ for _name in OPERATORS.split():
     HANDLERS[f"__{_name}__"] = elementwise
 for _name in INPLACE:
     HANDLERS[f"{_name}_"] = elementwise
+
+
+@handles("dropout")
+def dropout(
+    function: Any, input: NestedTensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Any:
+    """Of all elements. As in PyTorch it draws numbers for them whatever ``p`` is."""
+    if inplace or not training or not 0 <= p <= 1:
+        return elementwise(function, input, p, training, *([True] if inplace else []))
+    return like(input, native_dropout(plain(input), p, True)[0])
 
 
 # ---- along regular dims ------------------------------------------------------------------------

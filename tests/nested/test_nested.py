@@ -115,6 +115,16 @@ def test_jagged(name):
     same(JAGGED[name], ["jagged"])
 
 
+@pytest.mark.parametrize("p", (0.0, 0.5, 1.0))
+@pytest.mark.parametrize("training", (True, False))
+def test_dropout_takes_the_numbers_that_pytorchs_takes(p, training):
+    def call(m: Any, x: Any) -> Any:
+        m.manual_seed(0)
+        return m.nn.functional.dropout(x, p, training), m.rand(3)
+
+    same(call)
+
+
 def test_products_of_strided_ones():
     same(lambda m, x: m.matmul(x, x.transpose(-1, -2)), ["strided"])
     assert rushlight.nested.nested_tensor([[1.0], [2.0]]).sum() == 3

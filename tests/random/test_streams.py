@@ -200,6 +200,7 @@ def test_vectorised_normal(source):
         "t.nn.functional.dropout(t.ones(50), 0.3)",
         "t.native_dropout(t.ones(50), 0.3, True)[0]",
         "t.native_dropout(t.ones(50), 0.3, None)[1].double()",
+        "t.native_dropout(t.ones(50), 0.0, True)[0]",
         "t.nn.init.trunc_normal_(t.empty(20, 16), 0.1, 0.7, -1.0, 2.0)",
         "t.distributions.Laplace(0.5, 2.0).sample((100,))",
     ],

@@ -220,8 +220,8 @@ def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
 
 
 def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
-    """``dropout``, and the mask of what was kept."""
-    if train is False or p == 0:
+    """``dropout``, and the mask of what was kept; it draws numbers for a ``p`` of 0, too."""
+    if train is False:
         out, mask = input.clone(), T.ones_like(input.detach())
     else:
         mask = T.empty_like(input.detach()).bernoulli_(1 - p)

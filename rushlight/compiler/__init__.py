@@ -16,8 +16,9 @@ What the user calls, and which program serves a call:
 A call becomes a graph:
 
 - ``capture``: one call, traced and judged; ``trace``: what core tells of it; ``values``: what
-  arrays stand for, ``storages`` what they look at, ``orders`` how they lie in memory, ``living``
-  what outlives the call; ``graph``: the result, with its verifier
+  arrays stand for, ``storages`` what they look at, ``orders`` how results lie in memory and
+  ``parts`` how arguments do, ``living`` what outlives the call; ``graph``: the result, with its
+  verifier
 - numbers that may be others later: ``traced_numbers``, ``python_numbers``, ``numeric``,
   ``counted`` and ``sources`` (an optimizer's), ``drawn`` from ``generators``, ``indices``,
   ``lists``
@@ -28,7 +29,8 @@ A graph becomes a program:
 
 - ``passes``: graph to graph; ``primitives``: ops that only graphs contain
 - ``lower``: into ``steps``, after ``settle`` has said what gets memory of its own; ``fits``: which
-  nodes have native forms, ``epilogues``: what products run on their results
+  nodes have native forms, ``epilogues``: what products run on their results; ``turning``: what
+  kernels go through in another order than memory
 - ``loops``: what a kernel computes, made by ``body`` of ``formulas`` and ``scalars``, with
   ``special`` functions (``special_coefficients``), ``axes`` and ``windows``; ``forms``: what equal
   kernels have in common

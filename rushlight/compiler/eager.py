@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from rushlight.compiler.formulas import formula
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.loops import ZERO, Affine, Kernel, Store, Table, axis_index
 from rushlight.compiler.memory import address, common
+from rushlight.compiler.parts import part_of, viewed
 from rushlight.compiler.program import empty_outputs
 from rushlight.compiler.scalars import FLOATS, HALVES, NATIVE, Scalar, UnsupportedError
 from rushlight.core.elementwise import Elementwise
@@ -40,7 +40,7 @@ from rushlight.core.sampling import memory_order
 from rushlight.core.scalar import OWN_ERF
 from rushlight.dtypes import NUMBERS
 from rushlight.ops.reduce import Mean, Sum
-from rushlight.ops.view import BasicIndex, Expand, Permute, Reshape
+from rushlight.ops.view import Permute
 
 MOST = 1024  # kernels in the table
 PROGRAMS = 512  # of one op
@@ -439,37 +439,6 @@ def row_sums(d: np.dtype[Any], work: np.dtype[Any]) -> Any:
     return Units(kernel)
 
 
-@dataclass
-class Part:
-    """Where the elements of an array lie: they are the ``corner`` of an imagined array of shape
-    ``whole`` without gaps, with dims in another order (``turn``), those of size 1 back (``once``).
-    """
-
-    whole: tuple[int, ...]
-    corner: tuple[int, ...]
-    turn: tuple[int, ...]
-    once: tuple[int, ...]
-
-    @classmethod
-    def of(cls, x: ndarray[Any, Any]) -> Part | None:
-        """None where rows lie across each other."""
-        shape, steps = x.shape, [s / x.itemsize for s in x.strides]
-        moving = [d for d, n in enumerate(shape) if n > 1 and steps[d]]
-        order = sorted(moving, key=lambda d: -steps[d])
-        far = [shape[d] * steps[d] for d in order[:1]] + [steps[d] for d in order]
-        if order and far[-1] != 1:
-            far.append(1)
-        whole = [a / b for a, b in pairwise(far)]
-        corner = [shape[d] for d in order] + [1] * (len(whole) - len(order))
-        if not all([s > 0 and r.is_integer() for s, r in zip(far[1:], whole, strict=True)]):
-            return None
-        if any([n > most for n, most in zip(corner, whole, strict=True)]):
-            return None
-        turn = tuple([order.index(d) for d in moving])
-        once = tuple([n if d in moving else 1 for d, n in enumerate(shape)])
-        return cls(tuple([int(n) for n in whole]), tuple(corner), turn, once)
-
-
 def lies(x: ndarray[Any, Any]) -> Any:
     """What a program depends on of an array's place in memory: strides, or None for rows in order,
     or True where it needs a copy.
@@ -560,32 +529,16 @@ def program(op: Op, operands: Any, params: dict[str, Any]) -> Any:
 
 
 def seen(graph: Graph, x: ndarray[Any, Any], copied: list[int]) -> Value:
-    """An array as a view of one more input; ``copied`` gets the inputs that need a copy."""
+    """An array as one more input; ``copied`` gets the inputs that need a copy."""
     where = lies(x)
-    part = Part.of(x) if where.__class__ is tuple else None
-    if part is None:
-        if where is not None:
-            copied.append(len(graph.inputs))
-        return argument(graph, x.shape, x.dtype)
-    v = argument(graph, part.whole, x.dtype)
-    if part.corner != part.whole:
-        v = viewed(graph, BasicIndex, v, index=tuple([slice(n) for n in part.corner]))
-    v = viewed(graph, Reshape, v, shape=part.corner[: len(part.turn)])
-    v = viewed(graph, Permute, v, dims=part.turn)
-    v = viewed(graph, Reshape, v, shape=part.once)
-    return v if part.once == x.shape else viewed(graph, Expand, v, shape=x.shape)
+    known = where.__class__ is tuple and part_of(x) is not None
+    if where is not None and not known:
+        copied.append(len(graph.inputs))
+    return argument(graph, x.shape, x.dtype, x.strides if known else None)
 
 
-def viewed(graph: Graph, op: type[Op], v: Value, **params: Any) -> Value:
-    """A view of a value."""
-    looked = op.instance.eager(np, np.empty(v.shape, np.int8), **params)
-    out = graph.value(looked.shape, v.dtype)
-    graph.nodes.append(Node(op.instance, [v], params, [out]))
-    return out
-
-
-def argument(graph: Graph, shape: tuple[int, ...], d: Any) -> Value:
+def argument(graph: Graph, shape: tuple[int, ...], d: Any, strides: Any) -> Value:
     """One more input."""
     value = graph.value(shape, d)
-    graph.inputs.append(Input(value, "argument", len(graph.inputs)))
+    graph.inputs.append(Input(value, "argument", len(graph.inputs), strides))
     return value

@@ -61,12 +61,14 @@ class Input:
     eager array ``source``: a parameter, buffer or optimizer state, bound by identity; None for a
     gradient once there is a program, as the next call brings others), "number"
     (argument ``source`` is a Python number that may change between calls), or "constant" (array
-    ``source``, never changes).
+    ``source``, never changes). ``strides`` in bytes, None for row by row; what lies otherwise is
+    copied.
     """
 
     value: Value
     kind: str
     source: Any
+    strides: tuple[int, ...] | None = None
 
 
 @dataclass(eq=False)

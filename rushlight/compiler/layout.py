@@ -20,11 +20,12 @@ from rushlight.core.tensor import ViewLink, wrap
 
 # bytes from the start of an object: any, a tuple, an array, a dict, a closure's cell
 TYPE_AT, TUPLE_SIZE, TUPLE_ITEMS = 8, 16, tuple.__basicsize__
-DATA_AT, RANK_AT, DIMS_AT, DTYPE_AT, FLAGS_AT = 16, 24, 32, 56, 64
+DATA_AT, RANK_AT, DIMS_AT, STRIDES_AT, DTYPE_AT, FLAGS_AT = 16, 24, 32, 40, 56, 64
 CELL_AT, LIST_SIZE, LIST_ITEMS = 16, 16, 24
 USED_AT, VERSION_AT, KEYS_AT, VALUES_AT = 16, 24, 32, 40
 INDEX_BYTES_AT, KIND_AT, ENTRIES_AT, INDICES_AT = 9, 10, 24, 32  # of a dict's keys
-CONTIGUOUS, WRITEABLE = 0x0001 | 0x0100, 0x0400  # an array's flags: by rows and aligned
+# an array's flags: by rows and aligned, aligned alone
+CONTIGUOUS, ALIGNED, WRITEABLE = 0x0001 | 0x0100, 0x0100, 0x0400
 
 
 def word(at: int) -> int:
@@ -258,13 +259,14 @@ def available() -> bool:
     if sysconfig.get_config_var("Py_GIL_DISABLED") or not slots():
         return False
     a, pair = np.zeros((2, 3), np.float32), ("a", "b")
-    dims = word(id(a) + DIMS_AT)
+    dims, strides = word(id(a) + DIMS_AT), word(id(a) + STRIDES_AT)
     flags = ctypes.c_int32.from_address(id(a) + FLAGS_AT).value
     return (
         word(id(a) + TYPE_AT) == id(np.ndarray)
         and word(id(a) + DATA_AT) == address(a)
         and ctypes.c_int32.from_address(id(a) + RANK_AT).value == 2
         and (word(dims), word(dims + 8)) == (2, 3)
+        and (word(strides), word(strides + 8)) == (12, 4)
         and word(id(a) + DTYPE_AT) == id(a.dtype)
         and flags & CONTIGUOUS == CONTIGUOUS
         and word(id(pair) + TUPLE_SIZE) == 2

@@ -121,8 +121,8 @@ class Gradients:
         passed = [i for i in argued if id(i) not in written]
         self.passed = [i.source for i in passed]
         self.state = [i for i in used if i.kind == "state"]
-        first_inputs = [*self.saved, *[i.value for i in passed]]
-        inputs = [Input(v, "argument", k) for k, v in enumerate(first_inputs)]
+        first_inputs = [(v, None) for v in self.saved] + [(i.value, i.strides) for i in passed]
+        inputs = [Input(v, "argument", k, strides) for k, (v, strides) in enumerate(first_inputs)]
         known = {i.value.number for i in seeds}
         inputs += [Input(i.value, "argument", 0) for i in seeds]
         self.seeds = [i.source - given for i in seeds]

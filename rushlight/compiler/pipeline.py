@@ -11,6 +11,7 @@ from rushlight.compiler.backends.loops_reference import LoopsReference
 from rushlight.compiler.backends.reference import Reference
 from rushlight.compiler.graph import Graph, verify
 from rushlight.compiler.memory import Room
+from rushlight.compiler.parts import as_they_lie
 from rushlight.compiler.passes.dead import drop_dead
 from rushlight.compiler.passes.expand import expand
 from rushlight.compiler.passes.fold import fold_constants
@@ -66,6 +67,8 @@ def build(graph: Graph, backend: str | None = None, room: Room | None = None) ->
     with collector_paused():
         places = places_of(graph)
         if len(places) > 1 and backend is None:
+            for i in graph.inputs:
+                i.strides = None
             return Staged(graph, places)  # programs of the CPU and of GPUs in turns
         return on_cpu(graph, backend, room)
 
@@ -101,7 +104,7 @@ def on_cpu(graph: Graph, backend: str | None = None, room: Room | None = None) -
     def write() -> Planner:
         with collector_paused():
             simple = simplified(graph)
-            return Planner(simple, expanded(simple), given)
+            return Planner(simple, expanded(as_they_lie(simple)), given)
 
     native = program.build(graph, write, room, kept=not checking)
     if checking and native.is_new:

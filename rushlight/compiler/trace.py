@@ -25,6 +25,7 @@ from rushlight.compiler.indices import Indices
 from rushlight.compiler.lent import Found, Lent, listed
 from rushlight.compiler.living import living_tensors, only_viewed, saved_arrays
 from rushlight.compiler.orders import Spread, Turn, has_gaps, order_in_memory
+from rushlight.compiler.parts import is_all
 from rushlight.compiler.primitives import Require
 from rushlight.compiler.program import blank
 from rushlight.compiler.python_numbers import (
@@ -395,8 +396,13 @@ class Trace(TracedNumbers):
                 if storage.owner in self.of_arrays:
                     self.fail("it writes to a NumPy array, through a tensor on its memory")
                 graph.updates.append((storage.input, storage.value))
+                if not is_all(self.memory_of(storage.input)):  # written to after the program
+                    storage.input.strides = None
                 t, count = self.counters[id(storage.input)]
                 self.writes.append(t._counter.value - count)
+        for i in graph.inputs:
+            if i.kind == "state" and id(i.source) in self.moved:  # to memory that may lie otherwise
+                i.strides = None
         fresh = []
         self.leaves = {k: v for k, v in self.leaves.items() if self.from_outside(v[0])}
         for leaf, before in self.leaves.values():

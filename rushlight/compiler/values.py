@@ -17,6 +17,7 @@ from rushlight import dtypes
 from rushlight.compiler.graph import Graph, Input, Node, Value
 from rushlight.compiler.indices import Indices
 from rushlight.compiler.lines import line, line_in_call, users_line
+from rushlight.compiler.parts import part_of
 from rushlight.compiler.python_numbers import Number, is_late, is_number
 from rushlight.compiler.storages import (
     Facts,
@@ -188,6 +189,7 @@ class Values:
             at = self.arguments.get(id(a))
             self.outer_graph |= at is None and t._node is not None and t.requires_grad
             entry = Input(value, "state", t) if at is None else Input(value, "argument", at)
+            entry.strides = None if part_of(a) is None else a.strides
         self.graph.inputs.append(entry)
         in_rows = a.__class__ is SparseArray or a.flags.c_contiguous
         storage = Storage(value, entry if entry.kind != "constant" else None, in_rows)

@@ -149,6 +149,8 @@ class Variant:
         kinds = {k: (kind, source) for k, kind, source in self.sources}
         self.updates = [(at[id(i)], *kinds[at[id(i)]]) for i, _ in graph.updates]
         self.updating = [*zip(self.updates, graph.updates, strict=True)]
+        # what does not lie row by row and is written to in place
+        self.there = {at[id(i)]: i.strides for i, _ in graph.updates if i.strides}
         self.writes = trace.writes  # of each, see Tensor._version
 
     def changed(self, arguments: list[Tensor]) -> str:
@@ -270,8 +272,8 @@ class Variant:
         if not self.fetch(arguments):
             return NotImplemented
         results = self.free_results()
-        given = [(self.inputs[n], i.value) for (n, _, _), (i, _) in self.updating]
-        places = [a if a.flags.c_contiguous else empty(v) for a, v in given]
+        given = [(n, self.inputs[n], i.value) for (n, _, _), (i, _) in self.updating]
+        places = [a if a.flags.c_contiguous or n in self.there else empty(v) for n, a, v in given]
         leaves = [leaf_of(leaf, arguments) for leaf in self.leaves]
         self.absent = [leaf._grad is None for leaf in leaves]
         self.buffers.free(leaves)

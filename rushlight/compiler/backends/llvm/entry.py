@@ -26,9 +26,10 @@ import numpy as np
 
 from rushlight.compiler.backends.llvm import direct, entry_code as code
 from rushlight.compiler.held import BUFFERS
-from rushlight.compiler.layout import CONTIGUOUS, WRITEABLE, device_slots, slots
+from rushlight.compiler.layout import ALIGNED, CONTIGUOUS, WRITEABLE, device_slots, slots
 from rushlight.compiler.memory import address
 from rushlight.compiler.objects import fields
+from rushlight.compiler.parts import extent, laid, same_strides
 from rushlight.compiler.program import empty
 from rushlight.compiler.storages import may_overlap
 from rushlight.core.device_array import DeviceArray, kind_of
@@ -51,6 +52,7 @@ class Entry:
         self.unread = len(program.block) - 1  # where addresses go that nothing reads
         # objects whose addresses are compared
         self.kept: list[Any] = [a for a in args if not isinstance(a, (Tensor, np.ndarray))]
+        self.strides = [i.strides for i in variant.graph.inputs]
         # guards, which may hold with other words, and which words they have
         self.guards: list[tuple[Any, int, int]] = []
         self.kept_by: dict[Any, list[Any]] = {}  # what each guard's words are addresses of
@@ -99,7 +101,9 @@ class Entry:
         # what is read and has gaps, as an expanded tensor does: copied in order for each call
         state = [(k, s._array) for k, kind, s in variant.sources if kind == "state"]
         on_host = [(k, a) for k, a in state if type(a) is np.ndarray]
-        self.gaps = [(k, a, a.copy("C")) for k, a in on_host if not is_in_order(a)]
+        lie = [same_strides(a, self.strides[k]) for k, a in on_host]
+        copied = [where for where, fine in zip(on_host, lie, strict=True) if not fine]
+        self.gaps = [(k, a, laid(a, self.strides[k])) for k, a in copied]
         # the lists, not what is in them: references to results and gradients are counted
         self.sets, self.updated, self.fresh = variant.sets, variant.updated, variant.buffers.arrays
         self.gradients, self.values = variant.gradients, variant.graph.results
@@ -110,9 +114,7 @@ class Entry:
         rows, tensors, arrays = list[tuple[int, ...]](), 0, list[Any]()
         for a in args:
             if variant.of_arrays:
-                like = self.described(a.shape, a.dtype, None)
-                where = slot_of.get(tensors, self.unread), a.nbytes, self.unread, CONTIGUOUS
-                rows.append((0, id(np.ndarray), 0, 0, *like, *where, -1))
+                rows.append((0, id(np.ndarray), 0, 0, *self.array_row(a, slot_of.get(tensors))))
                 tensors += 1
                 continue
             if not isinstance(a, Tensor):
@@ -122,7 +124,6 @@ class Entry:
                 rows.append((id(a), *[0] * (code.ARGUMENT_WORDS - 1)))
                 continue
             x, first = a._array, next(k for k, other in enumerate(args) if other is a)
-            check_array(x)
             if first < len(rows):
                 rows.append((*[0] * (code.ARGUMENT_WORDS - 1), first))
                 tensors += 1
@@ -132,13 +133,27 @@ class Entry:
             arrays.append(x)
             if a.requires_grad and not a._wants_grad:
                 raise ValueError("an argument with a history")
-            like = self.described(x.shape, x.dtype, getattr(x, "kind", None))
-            slot = slot_of.get(tensors, self.unread)
             flags = id(a._wants_grad), id(a._wants_grad)  # other views are looked at
-            where = slot, reach(x), self.unread, CONTIGUOUS
-            rows.append((0, id(type(a)), *flags, *like, *where, -1))
+            rows.append((0, id(type(a)), *flags, *self.array_row(x, slot_of.get(tensors))))
             tensors += 1
         return rows
+
+    def array_row(self, x: Any, slot: int | None) -> tuple[int, ...]:
+        """The words of an argument that are about its array, which is input ``slot``, if any."""
+        strides = None if is_in_order(x) else getattr(x, "strides", None)
+        check_array(x, strides if slot is None else self.strides[slot])
+        like = self.described(x.shape, x.dtype, getattr(x, "kind", None))
+        flags, further = self.laid(strides)
+        where = self.unread if slot is None else slot, reach(x), self.unread, flags
+        return *like, *where, further, -1
+
+    def laid(self, strides: Any) -> tuple[int, int]:
+        """The flags, and where the strides are, that an array must have to lie so."""
+        if strides is None:
+            return CONTIGUOUS, 0
+        words = np.array(strides, np.int64)
+        self.kept.append(words)
+        return ALIGNED, address(words)
 
     def described(self, shape: Any, d: Any, kind: Any) -> tuple[int, int, int]:
         """The words of an argument that say what its array is like; ``kind``: on a GPU."""
@@ -160,10 +175,13 @@ class Entry:
             if v.driver is not None:
                 kind = kind_of(tuple(v.shape), packed_strides(v.shape, d.itemsize), d, v.driver)
             self.kept.append(leaf)
-            flags = CONTIGUOUS | (WRITEABLE if k in targets else 0)
+            flags, strides = self.laid(self.strides[k])
+            flags |= WRITEABLE if k in targets else 0
             like = id(leaf), id(Tensor), no, no, *self.described(v.shape, d, kind), k
             size = int(np.prod(v.shape, dtype=np.int64)) * d.itemsize if kind is None else 1
-            rows.append((*like, size, targets.get(k, self.unread), flags, -1))
+            if self.strides[k] is not None:
+                size = extent(v.shape, self.strides[k], d.itemsize)
+            rows.append((*like, size, targets.get(k, self.unread), flags, strides, -1))
         return rows
 
     def conditions(self, variant: Any) -> list[tuple[int, int]]:
@@ -179,9 +197,9 @@ class Entry:
                 if type(source._array) not in (np.ndarray, DeviceArray):
                     raise ValueError("an array elsewhere")
                 holds(source)
-        for _, kind, source in variant.updates:
+        for k, kind, source in variant.updates:
             if kind == "state":
-                check_array(source._array)
+                check_array(source._array, self.strides[k])
                 words.append((id(source) + at["_counter"], id(source._counter)))
         self.kept += variant.leaves
         fresh = {*map(id, variant.leaves)}
@@ -247,10 +265,11 @@ def is_in_order(x: Any) -> bool:
     return bool(x.flags.c_contiguous and (type(x) is DeviceArray or x.flags.aligned))
 
 
-def check_array(x: Any) -> None:
-    """Raise ValueError unless the array's elements lie one after another."""
-    if type(x) not in (np.ndarray, DeviceArray) or not is_in_order(x):
-        raise ValueError("an array with gaps")
+def check_array(x: Any, strides: Any) -> None:
+    """Raise ValueError unless the array has strides, or, for None, lies row by row."""
+    known = type(x) in (np.ndarray, DeviceArray)
+    if not known or not (is_in_order(x) if strides is None else same_strides(x, strides)):
+        raise ValueError("an array that lies otherwise")
 
 
 def place(x: Any) -> int:
@@ -263,7 +282,9 @@ def place(x: Any) -> int:
 
 def reach(x: Any) -> int:
     """How far what ``place`` says goes on."""
-    return int(x.nbytes) if type(x) is np.ndarray else 1
+    if type(x) is not np.ndarray:
+        return 1
+    return int(x.nbytes) if is_in_order(x) else extent(x.shape, x.strides, x.itemsize)
 
 
 def table(rows: Any) -> Any:

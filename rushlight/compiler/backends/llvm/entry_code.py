@@ -13,6 +13,7 @@ from rushlight.compiler.layout import (
     DTYPE_AT,
     FLAGS_AT,
     RANK_AT,
+    STRIDES_AT,
     TUPLE_ITEMS,
     TUPLE_SIZE,
     TYPE_AT,
@@ -31,9 +32,10 @@ ARRAY_TYPE, RANGES, RANGE_COUNT, TO_INT, NONE, FALSE, TENSOR_TYPE = range(13, 20
 GRADIENTS, GRADIENT_COUNT, GRADIENT_RANGES, SETTLED, DEVICE_TYPE, RECORD_WORDS = range(20, 26)
 # words of an argument: OBJECT is the argument itself, or zero for a tensor like the one described;
 # of a gradient: the leaf. TARGET is where else in the block its address belongs, FLAGS what its
-# array's flags must have, SAME which argument before it must be the same one; -1 for none
-OBJECT, TYPE, WANTS_GRAD, TRACKED, RANK, DIMS, DTYPE, SLOT, BYTES, TARGET, FLAGS, SAME = range(12)
-ARGUMENT_WORDS = 12
+# array's flags must have, STRIDES where its strides are, zero where flags tell, SAME which argument
+# before it must be the same one; -1 for none
+OBJECT, TYPE, WANTS_GRAD, TRACKED, RANK, DIMS, DTYPE, SLOT, BYTES, TARGET, FLAGS = range(11)
+STRIDES, SAME, ARGUMENT_WORDS = range(11, 14)
 ON_GPU = -1  # the rank of arrays there, whose kind stands in the place of a dtype
 # words of a gradient that is made anew: its leaf, its array, and whether there is none before
 LEAF, ARRAY, ABSENT, FRESH_WORDS = range(4)
@@ -77,6 +79,19 @@ def overlap(name: str, start: str, end: str) -> str:
   %{name}.b = icmp sgt i64 {end}, %{name}.lo
   %{name}.both = and i1 %{name}.a, %{name}.b
   br i1 %{name}.both, label %miss, label %{name}.next
+"""
+
+
+def equal(name: str, words: str, others: str) -> str:
+    """IR: the body of a loop over words, which are to be others."""
+    return f"""
+  %{name}.at = mul i64 %{name}.i, 8
+  %{name}.a = getelementptr i8, ptr {words}, i64 %{name}.at
+  %{name}.b = getelementptr i8, ptr {others}, i64 %{name}.at
+  %{name}.x = load i64, ptr %{name}.a
+  %{name}.y = load i64, ptr %{name}.b
+  %{name}.eq = icmp eq i64 %{name}.x, %{name}.y
+  br i1 %{name}.eq, label %{name}.next, label %miss
 """
 
 
@@ -160,22 +175,13 @@ host:
 sizes:
 {read("%array", DIMS_AT, "%dims", "ptr")}
 {read("%row", 8 * DIMS, "%dims.then", "ptr")}
-{
-        loop(
-            "d",
-            "%rank",
-            "fits",
-            '''
-  %d.at = mul i64 %d.i, 8
-  %d.a = getelementptr i8, ptr %dims, i64 %d.at
-  %d.b = getelementptr i8, ptr %dims.then, i64 %d.at
-  %d.x = load i64, ptr %d.a
-  %d.y = load i64, ptr %d.b
-  %d.eq = icmp eq i64 %d.x, %d.y
-  br i1 %d.eq, label %d.next, label %miss
-''',
-        )
-    }
+{loop("d", "%rank", "apart", equal("d", "%dims", "%dims.then"))}
+{read("%row", 8 * STRIDES, "%strides.then", "ptr")}
+  %by.rows = icmp eq ptr %strides.then, null
+  br i1 %by.rows, label %fits, label %strided
+strided:
+{read("%array", STRIDES_AT, "%strides", "ptr")}
+{loop("e", "%rank", "fits", equal("e", "%strides", "%strides.then"))}
 {read("%array", DATA_AT, "%address")}
   br label %found
 found:

@@ -19,6 +19,7 @@ from rushlight.compiler.backends.reference import Reference, apply, stored
 from rushlight.compiler.graph import Graph, Value
 from rushlight.compiler.lower import Lowering
 from rushlight.compiler.memory import address
+from rushlight.compiler.parts import laid, memory_of, same_strides
 from rushlight.compiler.steps import Call, Group, Product, Step, summary
 from rushlight.compiler.streams import engines_of, go_back, marks
 from rushlight.core import threads
@@ -77,6 +78,10 @@ class Native:
         self.parallel = plan.cost > self.FREELY and plan.divided
         self.inputs, self.ends = [i.value for i in graph.inputs], list(graph.ends())
         self.is_number = [i.kind == "number" for i in graph.inputs]
+        self.strides: list[Any] = [i.strides for i in graph.inputs]
+        kept = [None] * len(graph.results), [i.strides for i, _ in graph.updates]
+        self.end_strides = [*kept[0], *kept[1], *[None] * len(graph.fresh)]
+        self.in_rows = not any(kept[1])
         self.first_end = self.given + len(plan.constants)  # the slots before are inputs
         self.allocate(plan, engines, code)
         self.write_table(plan, code)
@@ -121,7 +126,7 @@ class Native:
         ]
         self.scratch_size = sizes["scratch"]
         self.numbers = np.zeros(max(1, self.given))
-        self.temporary: dict[int, Any] = {}  # contiguous copies of inputs
+        self.temporary: dict[int, Any] = {}  # copies of inputs that do not lie as they should
         self.constants = [
             engines[x].desk if type(x) is int else np.ascontiguousarray(x) for x in plan.constants
         ]
@@ -188,9 +193,11 @@ class Native:
         n = self.first_end
         slot, offset = self.planner.places[v.number]
         if slot < n:
-            return lambda i, o: i[slot]
+            strides = self.strides[slot] if slot < self.given else None
+            return lambda i, o: memory_of(i[slot], strides, v.shape)
         if slot < n + len(self.ends):
-            return lambda i, o: o[slot - n]
+            strides = self.end_strides[slot - n]
+            return lambda i, o: memory_of(o[slot - n], strides, v.shape)
         size = int(np.prod(v.shape, dtype=np.int64)) * v.dtype.itemsize
         array = (
             np.ndarray(v.shape, v.dtype, self.arena, offset) if size else np.empty(v.shape, v.dtype)
@@ -230,13 +237,28 @@ class Native:
     def attempt(self, inputs: list[Any], outputs: list[Any], recorder: Any = None) -> bool:
         """Run the program; False where a check fails."""
         with self.lock:
-            self.bind(inputs, outputs)
+            places = self.placed(outputs)
+            self.bind(inputs, places)
             try:
                 if recorder is None:
-                    return not self.run_parts(inputs, outputs)
-                return not self.note_parts(inputs, outputs, recorder)
+                    failed = self.run_parts(inputs, places)
+                else:
+                    failed = self.note_parts(inputs, places, recorder)
+                for a, place in zip(outputs, places, strict=True):
+                    if not failed and a is not place:
+                        a[...] = place
+                return not failed
             finally:
                 self.temporary.clear()
+
+    def placed(self, outputs: list[Any]) -> list[Any]:
+        """Outputs, or what is written in their place where they do not lie as they should."""
+        if self.in_rows:
+            return outputs
+        return [
+            a if strides is None or same_strides(a, strides) else laid(a, strides)
+            for a, strides in zip(outputs, self.end_strides, strict=True)
+        ]
 
     def attempt_in_order(self, inputs: list[Any], outputs: list[Any]) -> bool:
         """As ``attempt``, for a program of launches alone, and inputs whose elements lie in
@@ -341,8 +363,8 @@ class Native:
                 raise ValueError(
                     f"input {k} is {a.dtype}{a.shape}, not {self.inputs[k].describe()}"
                 )
-            if not (a.flags.c_contiguous and a.flags.aligned):
-                a = self.temporary[k] = a.copy("C")
+            if not same_strides(a, self.strides[k]):
+                a = self.temporary[k] = laid(a, self.strides[k])
             self.block[k] = address(a)
         for k, a in enumerate(outputs, self.first_end):
             self.block[k] = address(a)
@@ -361,7 +383,7 @@ class Native:
         """Run once, launch by launch: the seconds that each took."""
         with self.lock:
             block, numbers = self.block.copy(), self.numbers.copy()
-            self.bind(inputs, outputs)
+            self.bind(inputs, self.placed(outputs))
             found = []
             whole = [*inputs[: self.given], *self.constants]
             for part in self.parts:

@@ -170,7 +170,8 @@ def described(graph: Graph, engines: list[Any]) -> str:
 
     told = contents(graph)
     lines = [
-        f"{i.value.describe()} {i.kind} {spelled(i.source) if i.value.number in told else ''}"
+        f"{i.value.describe()} {i.kind} {i.strides} "
+        f"{spelled(i.source) if i.value.number in told else ''}"
         for i in graph.inputs
     ]
     lines += [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from rushlight.compiler.loops import Affine, Expr, Kernel, Store, Table, expressions
 
 
@@ -13,23 +15,33 @@ def collapse(kernel: Kernel) -> Kernel:
         if e.op in ("load", "gather", "axis")
     }
     affines |= {s.where for s in kernel.stores}
+    kernel = in_order(kernel, affines)
     # an index needs its axis for itself
     fixed = {a for e in expressions(kernel) if e.op == "axis" for a, _ in e.data.terms}
-    dropped = set()
+    dropped = []  # from the outside in
     for axes in (kernel.rows, kernel.cols):
-        for outer, inner in reversed(list(zip(axes, axes[1:], strict=False))):
+        for outer, inner in pairwise(axes):
             if outer in fixed or inner in fixed:
                 continue
             if all([f.of(outer) == f.of(inner) * kernel.sizes[inner] for f in affines]):
-                dropped.add((outer, inner))
+                dropped.append((outer, inner))
     return joined(kernel, dropped)
 
 
-def joined(kernel: Kernel, pairs: set[tuple[int, int]]) -> Kernel:
+def in_order(kernel: Kernel, affines: set[Affine]) -> Kernel:
+    """The kernel with its rows as they follow each other in memory, if all agree on that."""
+    rows = sorted(kernel.rows, key=lambda a: -max([abs(f.of(a)) for f in affines], default=0))
+    steps = [[abs(c) for c in map(f.of, rows) if c] for f in affines]
+    if rows == kernel.rows or any([s != sorted(s, reverse=True) for s in steps]):
+        return kernel
+    return Kernel(kernel.sizes, rows, kernel.cols, kernel.stores, kernel.exact)
+
+
+def joined(kernel: Kernel, pairs: list[tuple[int, int]]) -> Kernel:
     """The kernel without the outer axis of each pair, whose size the inner one takes up."""
     sizes = dict(kernel.sizes)
     gone = set()
-    for outer, inner in sorted(pairs):  # from the outside in: sizes accumulate
+    for outer, inner in pairs:  # sizes accumulate
         sizes[inner] *= sizes[outer]
         gone.add(outer)
     if not gone:

@@ -24,9 +24,10 @@ from rushlight.compiler.loops import (
     unflatten,
 )
 from rushlight.compiler.passes.rewrite import pure
-from rushlight.compiler.primitives import Assemble
+from rushlight.compiler.primitives import Assemble, Settle
 from rushlight.compiler.settle import settled
 from rushlight.compiler.steps import Call, Check, Group, Precedence, Product, Step, Template
+from rushlight.compiler.turning import strays, turned
 from rushlight.compiler.windows import Windows
 
 SMALL = 4096  # elements that a step writes: they are not in the way
@@ -66,6 +67,8 @@ class Lowering:
             if not is_free(node):
                 self.assign(node, place)
         self.find_uses()
+        if target.name == "llvm":
+            self.copy_strays()
         self.build_kernels()
         if target.name == "llvm":
             self.finish_products()
@@ -207,7 +210,7 @@ class Lowering:
             return False
         if is_reduction(node):
             return self.enter_reduction(group, node)
-        for index in group.candidates(out.shape):
+        for index in [*group.candidates(out.shape), *turned(group, node, self.views, self.windows)]:
             if self.reads_in_place(group, node, index) and self.may_write(group, out, index):
                 group.index[out.number] = index
                 group.nodes.append(node)
@@ -362,6 +365,8 @@ class Lowering:
     def find_uses(self) -> None:
         """Which values need memory: those read by another step, parts of others, and ends."""
         ends = {v.number for v in self.graph.ends()}
+        for step in self.steps:
+            step.reads = set()
         parts = [r for whole in self.parts.values() for p in whole for r in self.whole(p)]
         stored: set[int] = ends | {r.number for r in parts}
         for step in self.steps:
@@ -382,6 +387,30 @@ class Lowering:
             ]
             roots = {r.number: r for r in [self.windows.root(v) for v in step.writes]}
             step.buffers = list(roots.values())
+
+    def copy_strays(self) -> None:
+        """Copy what kernels would read in another order than most of their operands."""
+        made: dict[int, Value] = {}
+        for group in [s for s in self.steps if isinstance(s, Group)]:
+            for node, at in strays(group, self.views, self.windows):
+                v = node.inputs[at]
+                if isinstance(self.unit.get(self.views.source(v).number), Product):
+                    continue  # which may run the kernel on its results
+                if v.number not in made:
+                    made[v.number] = self.copy(v, group)
+                node.inputs[at] = made[v.number]
+                self.precedence.needs(group, [self.unit[made[v.number].number]])
+        if made:
+            self.find_uses()
+
+    def copy(self, v: Value, group: Group) -> Value:
+        """A copy of a value, which a group is to read."""
+        out = self.graph.value(v.shape, v.dtype)
+        node = Node(Settle.instance, [v], {}, [out], group.nodes[0].line)
+        self.graph.nodes.insert(self.graph.nodes.index(group.nodes[0]), node)
+        step = self.unit[out.number] = self.alone(node, group.place)
+        self.precede(step, node)
+        return out
 
     def build_kernels(self) -> None:
         """Write each group's loops down."""

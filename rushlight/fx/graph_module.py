@@ -216,7 +216,7 @@ def finished(made: GraphModule, graph: Graph, name: str) -> GraphModule:
 
 def rebuild(state: dict[str, Any], src: str, names: dict[str, Any], name: str) -> GraphModule:
     """A saved module: its code is traced, which gives the graph again."""
-    from rushlight.fx.tracer import Tracer
+    from rushlight.fx.tracer import Tracer  # which makes graph modules
 
     class AllLeaves(Tracer):
         def is_leaf_module(self, m: Module, module_qualified_name: str) -> bool:

@@ -10,6 +10,7 @@ from rushlight.core.autograd import known_as
 from rushlight.core.tensor import Tensor, expect_tensors
 from rushlight.errors import DTypeError
 from rushlight.ops import reduce as R, statistics as S
+from rushlight.ops.linalg import Svd
 from rushlight.tensor_api._common import method, stored_exactly
 from rushlight.tensor_api.reductions import dims_of, prepared, sum
 
@@ -62,8 +63,6 @@ def vector_norm(input: Tensor, order: float, dims: Any, keepdim: bool) -> Tensor
 
 
 def _nuclear(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
-    from rushlight.ops.linalg import Svd
-
     if dim is not None and (isinstance(dim, int) or len(dim) != 2 or dim[0] == dim[1]):
         raise RuntimeError(f"norm: the nuclear norm needs two dims, but got {dim}.")
     a, b = (-2, -1) if dim is None else dim

@@ -59,6 +59,27 @@ def scaled_dot_product_attention(
 
     Reference: Vaswani et al., 2017, arXiv:1706.03762.
     """
+    check_attention(query, key, value, attn_mask, is_causal)
+    scale = scalar(scale, "scale")
+    if scale is None:
+        scale = 1 / math.sqrt(query._array.shape[-1]) if query._array.shape[-1] else math.inf
+    if enable_gqa:
+        key = key.repeat_interleave(query._array.shape[-3] // key._array.shape[-3], -3)
+        value = value.repeat_interleave(query._array.shape[-3] // value._array.shape[-3], -3)
+    if not dropout_p:
+        out = Attention.bind(query, key, value, attn_mask, scale=scale, is_causal=is_causal)
+        if query._array.ndim != 4:
+            return known_as("UnsafeViewBackward0", out)
+        return heads_inside(out) if split_in_heads(query._array) else out
+    return T.matmul(
+        dropout(tensor_weights(query, key, attn_mask, scale, is_causal), dropout_p), value
+    )
+
+
+def check_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, is_causal: bool
+) -> None:
+    """Refuse what scaled_dot_product_attention cannot take."""
     expect_tensors("scaled_dot_product_attention", query, key, value)
     q, k, v = query._array.shape, key._array.shape, value._array.shape
     if min(len(q), len(k), len(v)) < 2:
@@ -76,7 +97,7 @@ def scaled_dot_product_attention(
             "scaled_dot_product_attention: key and value must be as long (dim -2), but have shapes"
             f" {k} and {v}."
         )
-    if attn_mask is not None and is_causal:
+    if mask is not None and is_causal:
         raise RuntimeError(
             "scaled_dot_product_attention: Explicit attn_mask should not be set when"
             " is_causal=True."
@@ -94,25 +115,11 @@ def scaled_dot_product_attention(
             f"scaled_dot_product_attention: not implemented for {dtypes.of[d].name}; softmax needs"
             " floats."
         )
-    if attn_mask is not None and attn_mask._array.dtype not in (dtypes.bool_, d, dtypes.float32):
+    if mask is not None and mask._array.dtype not in (dtypes.bool_, d, dtypes.float32):
         raise RuntimeError(
             "scaled_dot_product_attention: Expected attn_mask dtype to be bool or float or to"
-            f" match query dtype, but got {dtypes.of[attn_mask._array.dtype].name}."
+            f" match query dtype, but got {dtypes.of[mask._array.dtype].name}."
         )
-    scale = scalar(scale, "scale")
-    if scale is None:
-        scale = 1 / math.sqrt(query._array.shape[-1]) if query._array.shape[-1] else math.inf
-    if enable_gqa:
-        key = key.repeat_interleave(query._array.shape[-3] // key._array.shape[-3], -3)
-        value = value.repeat_interleave(query._array.shape[-3] // value._array.shape[-3], -3)
-    if not dropout_p:
-        out = Attention.bind(query, key, value, attn_mask, scale=scale, is_causal=is_causal)
-        if query._array.ndim != 4:
-            return known_as("UnsafeViewBackward0", out)
-        return heads_inside(out) if split_in_heads(query._array) else out
-    return T.matmul(
-        dropout(tensor_weights(query, key, attn_mask, scale, is_causal), dropout_p), value
-    )
 
 
 def split_in_heads(x: Any) -> bool:
@@ -274,15 +281,10 @@ def multi_head_attention_forward(
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
     length, n, e = query._array.shape
     source = key._array.shape[0]
-    if e != embed_dim_to_check:
-        raise AssertionError(
-            f"was expecting embedding dimension of {embed_dim_to_check}, but got {e}"
-        )
-    if e % num_heads:
-        raise AssertionError(f"embed_dim {e} not divisible by num_heads {num_heads}")
+    check_heads(e, embed_dim_to_check, num_heads)
     if is_causal and attn_mask is None:
         raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
-    head = e // num_heads
+    heads, head = n * num_heads, e // num_heads
     d = query._array.dtype
     key_padding = additive(key_padding_mask, "key_padding_mask", d, attn_mask)
     mask_free = is_causal and key_padding is None and not need_weights
@@ -290,23 +292,15 @@ def multi_head_attention_forward(
     maps = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
     check_maps(key, value, maps)
     q, k, v = project(query, key, value, in_proj_weight, in_proj_bias, maps)
-    mask = None if mask is None else of_heads(mask, n * num_heads, length, source)
+    mask = None if mask is None else of_heads(mask, heads, length, source)
     extra = 0
     if bias_k is not None and bias_v is not None:
         k, v, extra = T.cat([k, bias_k.repeat(1, n, 1)]), T.cat([v, bias_v.repeat(1, n, 1)]), 1
-    q = q.reshape(length, n * num_heads, head).transpose(0, 1)
-    k = (
-        k.reshape(k._array.shape[0], n * num_heads, head).transpose(0, 1)
-        if static_k is None
-        else static_k
-    )
-    v = (
-        v.reshape(v._array.shape[0], n * num_heads, head).transpose(0, 1)
-        if static_v is None
-        else static_v
-    )
+    q = by_heads(q, heads, head)
+    k = by_heads(k, heads, head) if static_k is None else static_k
+    v = by_heads(v, heads, head) if static_v is None else static_v
     if add_zero_attn:
-        zero = T.zeros((n * num_heads, 1, head), dtype=k.dtype, device=k.device)
+        zero = T.zeros((heads, 1, head), dtype=k.dtype, device=k.device)
         k, v, extra = T.cat([k, zero], 1), T.cat([v, zero], 1), extra + 1
     if extra:
         mask = None if mask is None else constant_pad_nd(mask, (0, extra))
@@ -334,6 +328,19 @@ def multi_head_attention_forward(
     out = out.permute(2, 0, 1, 3).reshape(n * length, e)
     out = linear(out, out_proj_weight, out_proj_bias).unflatten(0, (length, n))
     return out if batched else out.squeeze(1), None
+
+
+def check_heads(e: int, expected: int, heads: int) -> None:
+    """AssertionError where queries are not of the expected size, or heads cannot share that."""
+    if e != expected:
+        raise AssertionError(f"was expecting embedding dimension of {expected}, but got {e}")
+    if e % heads:
+        raise AssertionError(f"embed_dim {e} not divisible by num_heads {heads}")
+
+
+def by_heads(x: Tensor, heads: int, head: int) -> Tensor:
+    """``(L, N, E)`` as ``(heads, L, head)``, for so many heads of the whole batch, of that size."""
+    return x.reshape(x._array.shape[0], heads, head).transpose(0, 1)
 
 
 def as_batch(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:

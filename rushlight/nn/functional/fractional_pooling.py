@@ -57,16 +57,9 @@ def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         check_dims(name, input._array.shape, rank, channels=False)
         space = input._array.shape[-rank:]
         if output_size is None:
-            ratios = output_ratio if hasattr(output_ratio, "__iter__") else (output_ratio,) * rank
-            if min(ratios) <= 0 or max(ratios) >= 1:
-                raise ValueError(
-                    f"{name}: output_ratio must be between 0 and 1 (got {output_ratio})"
-                )
-            output_size = [int(n * r) for n, r in zip(space, ratios, strict=True)]
-        out, kernel = (
-            expanded(output_size, rank, "output_size", name),
-            expanded(kernel_size, rank, "kernel_size", name),
-        )
+            output_size = size_by_ratio(name, space, output_ratio)
+        out = expanded(output_size, rank, "output_size", name)
+        kernel = expanded(kernel_size, rank, "kernel_size", name)
         for n, o, k in zip(space, out, kernel, strict=True):
             if o + k - 1 + (rank == 3) > n:
                 raise ShapeError(
@@ -97,6 +90,14 @@ def fractional(rank: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return result if return_indices else result[0]
 
     return named(pool, name, doc), named(indexed, name + "_with_indices", doc)
+
+
+def size_by_ratio(name: str, space: tuple[int, ...], ratio: Any) -> list[int]:
+    """The result's size, by its ratio to the input's: a number, or one for each dim."""
+    ratios = ratio if hasattr(ratio, "__iter__") else (ratio,) * len(space)
+    if min(ratios) <= 0 or max(ratios) >= 1:
+        raise ValueError(f"{name}: output_ratio must be between 0 and 1 (got {ratio})")
+    return [int(n * r) for n, r in zip(space, ratios, strict=True)]
 
 
 def fractional_windows(

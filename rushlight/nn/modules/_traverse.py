@@ -155,7 +155,7 @@ class Traversable:
 
 
 def _module_type() -> type:
-    from rushlight.nn.modules.module import Module
+    from rushlight.nn.modules.module import Module  # which is made of this file
 
     return Module
 

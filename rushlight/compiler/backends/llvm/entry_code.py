@@ -196,10 +196,11 @@ miss:
 """
 
 
-def text() -> str:
-    """The function ``int entered(arguments)``: the number of a set, or what is wrong."""
-    at = slots()
-    argument = f"""
+def argument() -> str:
+    """IR: the body of the loop over arguments: each is the object it was, or a tensor like the one
+    described, no other argument, and apart from all ranges.
+    """
+    return f"""
   %row.at = mul i64 %a.i, {8 * ARGUMENT_WORDS}
   %row = getelementptr i8, ptr %rows, i64 %row.at
   %item.at = mul i64 %a.i, 8
@@ -244,7 +245,13 @@ apart.from:
   %end = add i64 %data, %bytes
 {loop("o", "%range.count", "apart", overlap("o", "%data", "%end"))}
   br label %a.next"""
-    gradient = f"""
+
+
+def gradient(at: dict[str, int]) -> str:
+    """IR: the body of the loop over gradients: each is like the one described, and its address goes
+    into the block. One that lies elsewhere than before is to be compared with the others.
+    """
+    return f"""
   %g.at = mul i64 %g.i, {8 * ARGUMENT_WORDS}
   %g.row = getelementptr i8, ptr %gradients, i64 %g.at
 {read("%g.row", 8 * OBJECT, "%g.leaf", "ptr")}
@@ -269,7 +276,11 @@ g.moved:
   store i64 %g.end, ptr %g.hi
   store i64 0, ptr %settled
   br label %g.next"""
-    apart = f"""
+
+
+def gradients_apart() -> str:
+    """IR: the body of the loop over gradients, where some moved: none shares bytes with a range."""
+    return f"""
   %h.at = mul i64 %h.i, 16
   %h.lo = getelementptr i8, ptr %gradient.ranges, i64 %h.at
   %h.hi = getelementptr i8, ptr %h.lo, i64 8
@@ -278,7 +289,13 @@ g.moved:
   %h.count = add i64 %other.ranges, %h.i
 {loop("k", "%h.count", "h.done", overlap("k", "%h.data", "%h.end"))}
   br label %h.next"""
-    fresh = f"""
+
+
+def fresh_gradient(at: dict[str, int]) -> str:
+    """IR: the body of the loop over gradients that are made anew: the leaf has none, or one that
+    nobody else holds, on the array that the program writes.
+    """
+    return f"""
   %f.at = mul i64 %f.i, {8 * FRESH_WORDS}
   %f.row = getelementptr i8, ptr %fresh, i64 %f.at
 {read("%f.row", 8 * LEAF, "%f.leaf", "ptr")}
@@ -316,7 +333,11 @@ f.plain:
   %f.o = and i1 %f.k, %f.l
   %f.p = and i1 %f.m, %f.o
   br i1 %f.p, label %f.next, label %miss"""
-    word = """
+
+
+def word() -> str:
+    """IR: the body of the loop over words of memory, each of which must be what it was."""
+    return """
   %w.at = mul i64 %w.i, 16
   %w.p = getelementptr i8, ptr %words, i64 %w.at
   %w.q = getelementptr i8, ptr %w.p, i64 8
@@ -325,7 +346,11 @@ f.plain:
   %w.now = load i64, ptr %w.where
   %w.eq = icmp eq i64 %w.now, %w.then
   br i1 %w.eq, label %w.next, label %changed"""
-    free = """
+
+
+def free_result() -> str:
+    """IR: the body of the loop over a set's result buffers, which nobody else may hold."""
+    return """
   %r.at = mul i64 %r.i, 16
   %r.p = getelementptr i8, ptr %set, i64 %r.at
   %r.where = load ptr, ptr %r.p
@@ -337,6 +362,11 @@ f.plain:
   %r.place = getelementptr i64, ptr %block, i64 %r.slot
   store i64 %r.data, ptr %r.place
   br i1 %r.eq, label %r.next, label %s.next"""
+
+
+def text() -> str:
+    """The function ``int entered(arguments)``: the number of a set, or what is wrong."""
+    at = slots()
     return f"""
 declare void @prepare(ptr)
 declare i32 @run(ptr, i64, i64)
@@ -368,18 +398,18 @@ entry:
   %number = icmp eq i64 %size, %arguments
   br i1 %number, label %look, label %miss
 look:
-{loop("f", "%fresh.count", "read", fresh)}
-{loop("g", "%gradient.count", "whether", gradient)}
+{loop("f", "%fresh.count", "read", fresh_gradient(at))}
+{loop("g", "%gradient.count", "whether", gradient(at))}
   %is.settled = load i64, ptr %settled
   %is.apart = icmp ne i64 %is.settled, 0
   br i1 %is.apart, label %given, label %moved
 moved:
-{loop("h", "%gradient.count", "settle", apart)}
+{loop("h", "%gradient.count", "settle", gradients_apart())}
   store i64 1, ptr %settled
   br label %given
 given:
-{loop("a", "%arguments", "compare", argument)}
-{loop("w", "%word.count", "choose", word)}
+{loop("a", "%arguments", "compare", argument())}
+{loop("w", "%word.count", "choose", word())}
 {
         loop(
             "s",
@@ -389,7 +419,7 @@ given:
   %set.words = mul i64 %results, 16
   %s.at = mul i64 %s.i, %set.words
   %set = getelementptr i8, ptr %sets, i64 %s.at
-{loop("r", "%results", "go", free)}
+{loop("r", "%results", "go", free_result())}
 {read("%record", 8 * PROGRAM, "%program", "ptr")}
 {read("%record", 8 * LAUNCHES, "%launches")}
   call void @prepare(ptr %program)

@@ -234,8 +234,7 @@ class _Check:
             if x.size and any(s == 0 and n > 1 for s, n in zip(x.strides, x.shape, strict=True)):
                 raise RuntimeError(
                     f"gradcheck: input {i} has a dimension with stride 0, so its elements cannot "
-                    "be "
-                    "changed one at a time; call contiguous() on it first."
+                    "be changed one at a time; call contiguous() on it first."
                 )
 
     def run(self, fast: bool, check_dtypes: bool) -> None:
@@ -260,10 +259,9 @@ class _Check:
             for column in self._differences(t):
                 if any(np.abs(c).max(initial=0) > self.atol for c in column):
                     raise GradcheckError(
-                        "gradcheck: no output requires grad, so the numerical gradient for "
-                        f"input {i} "
-                        "was expected to be zero, and is not. Is there a detach() or no_grad() "
-                        "too many?"
+                        "gradcheck: no output requires grad, so the numerical gradient for input "
+                        f"{i} was expected to be zero, and is not. Is there a detach() or "
+                        "no_grad() too many?"
                     )
 
     # -- whole Jacobians, (input elements, output elements), complex elements as two ---------------
@@ -276,9 +274,8 @@ class _Check:
             if not np.allclose(a, again, rtol=0, atol=self.nondet_tol, equal_nan=True):
                 raise GradcheckError(
                     f"gradcheck: backward is not reentrant: two passes through output {number} "
-                    "gave "
-                    f"gradients of input {i} that differ by {np.abs(a - again).max()}, more than "
-                    f"nondet_tol {self.nondet_tol}."
+                    f"gave gradients of input {i} that differ by {np.abs(a - again).max()}, more "
+                    f"than nondet_tol {self.nondet_tol}."
                 )
             if not np.allclose(a, n, rtol=self.rtol, atol=self.atol, equal_nan=True):
                 raise GradcheckError(self._mismatch(number, i, n, a))
@@ -421,10 +418,9 @@ class _Check:
             analytical = float(_real_parts(self._valid(g, t, i, False)) @ _real_parts(wrap(u)))
             if not np.allclose(analytical, numerical, rtol=self.rtol, atol=self.atol):
                 raise GradcheckError(
-                    f"gradcheck: Jacobian mismatch for output {number} with respect to input "
-                    f"{i}: along "
-                    f"a random direction the slope is {numerical}, and by backward {analytical}. "
-                    "fast_mode=False shows the elements."
+                    f"gradcheck: Jacobian mismatch for output {number} with respect to input {i}: "
+                    f"along a random direction the slope is {numerical}, and by backward "
+                    f"{analytical}. fast_mode=False shows the elements."
                 )
 
 

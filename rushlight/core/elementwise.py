@@ -239,8 +239,7 @@ def shape_error(name: str, shapes: list[tuple[int, ...]]) -> ShapeError:
             a, b = list(sizes)[:2]
             dim = max(len(s) for s in shapes) - at
             return ShapeError(
-                f"{name}: shapes {text} cannot be broadcast: the size of tensor a ({a}) "
-                "must match the size of tensor b "
-                f"({b}) at non-singleton dimension {dim}."
+                f"{name}: shapes {text} cannot be broadcast: the size of tensor a ({a}) must match "
+                f"the size of tensor b ({b}) at non-singleton dimension {dim}."
             )
     return ShapeError(f"{name}: shapes {text} do not fit together.")

@@ -171,9 +171,8 @@ class Node:
         if self.saved is None:
             raise GraphError(
                 "Trying to backward through the graph a second time: the values that "
-                f"{self.name()} saved were freed by the "
-                "first. Pass retain_graph=True to the earlier backward() or grad() if you need "
-                "it again."
+                f"{self.name()} saved were freed by the first. Pass retain_graph=True to the "
+                "earlier backward() or grad() if you need it again."
             )
         t, version, n = self.saved[i], self.versions[i], len(self.edges)
         if version is None:
@@ -189,11 +188,9 @@ class Node:
         if t._counter.value != version:
             raise GraphError(
                 "one of the variables needed for gradient computation has been modified by an "
-                "inplace operation: "
-                f"{self.name()} saved a {tuple(t._array.shape)} tensor at version {version}, and "
-                "it is now at version "
-                f"{t._counter.value}. clone() it before the write, or use the operation without "
-                "the underscore. "
+                f"inplace operation: {self.name()} saved a {tuple(t._array.shape)} tensor at "
+                f"version {version}, and it is now at version {t._counter.value}. clone() it "
+                "before the write, or use the operation without the underscore. "
                 "torch.autograd.set_detect_anomaly(True) shows where it was saved."
             )
         if i >= n and modes.grad and t._array.dtype in dtypes.DIFFERENTIABLE:

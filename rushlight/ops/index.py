@@ -120,8 +120,7 @@ class IndexPut(Op):
         if values.dtype != x.dtype:
             raise DTypeError(
                 f"Index put requires the source and destination dtypes match, got {x.dtype} for "
-                "the destination and "
-                f"{values.dtype} for the source; convert the values first."
+                f"the destination and {values.dtype} for the source; convert the values first."
             )
         try:
             if params["accumulate"]:

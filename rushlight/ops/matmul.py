@@ -242,9 +242,8 @@ class Linear(Op):
         if weight.ndim != 2 or not input.ndim or input.shape[-1] != weight.shape[1]:
             raise ShapeError(
                 f"linear: cannot multiply {input.shape} by the weight {weight.shape} transposed "
-                "(mat1 and mat2 shapes cannot be "
-                "multiplied); the input's last size must be the layer's in_features, "
-                f"{weight.shape[-1]}."
+                "(mat1 and mat2 shapes cannot be multiplied); the input's last size must be the "
+                f"layer's in_features, {weight.shape[-1]}."
             )
         if input.dtype in dtypes.HALVES:
             wide = [widened(a) for a in (input, weight, bias)]

@@ -41,9 +41,8 @@ def check_inside(name: str, index: Any, limit: Any, skip: int | None, what: str)
     for d, (a, b) in enumerate(zip(index.shape, limit.shape, strict=False)):
         if d != skip and a > b:
             raise ShapeError(
-                f"{name}(): Size does not match at dimension {d}: expected index {index.shape} "
-                f"to be no larger than {what} "
-                f"{limit.shape} apart from dimension {skip}."
+                f"{name}(): Size does not match at dimension {d}: expected index {index.shape} to "
+                f"be no larger than {what} {limit.shape} apart from dimension {skip}."
             )
 
 

@@ -340,8 +340,7 @@ def check_mask(mask: Tensor, shape: tuple[int, ...], at: int) -> None:
         i = next(k for k, (a, b) in enumerate(zip(mask._array.shape, have, strict=False)) if a != b)
         raise IndexError(
             f"The shape of the mask {list(mask._array.shape)} at index {i} does not match the "
-            "shape of the indexed tensor "
-            f"{list(shape)} at index {at + i}"
+            f"shape of the indexed tensor {list(shape)} at index {at + i}"
         )
 
 

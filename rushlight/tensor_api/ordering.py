@@ -425,9 +425,8 @@ def searchsorted(
     if edges.ndim > 1 and edges.shape[:-1] != values.shape[:-1]:
         raise ShapeError(
             "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
-            "dimensions of boundaries tensor and input "
-            f"value tensor must match, but we got boundaries tensor {list(edges.shape)} and input "
-            f"value tensor {list(values.shape)}"
+            "dimensions of boundaries tensor and input value tensor must match, but we got "
+            f"boundaries tensor {list(edges.shape)} and input value tensor {list(values.shape)}"
         )
     if isinstance(input, Tensor) and edges.dtype != values.dtype:
         common = dtypes.result_type([edges, values])

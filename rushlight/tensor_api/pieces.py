@@ -142,8 +142,7 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
     if any([n < 0 for n in sizes]) or builtins.sum(sizes) != input._array.shape[d]:
         raise ShapeError(
             f"split_with_sizes expects split_sizes to sum exactly to {input._array.shape[d]} "
-            f"(input tensor's size at dimension {d}), "
-            f"but got split_sizes={sizes}."
+            f"(input tensor's size at dimension {d}), but got split_sizes={sizes}."
         )
     return _of_sizes(input, sizes, d)
 
@@ -282,8 +281,7 @@ def _named_split(name: str, dim_of: Any, least: int) -> Any:
         ):
             raise ShapeError(
                 f"{name} attempted to split along dimension {d}, but the size of the dimension "
-                f"{input._array.shape[d]} is not "
-                f"divisible by the split_size {indices_or_sections}."
+                f"{input._array.shape[d]} is not divisible by the split_size {indices_or_sections}."
             )
         return tensor_split(input, indices_or_sections, d)
 

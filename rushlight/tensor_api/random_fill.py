@@ -35,8 +35,7 @@ def only_floating(
     if d not in (dtypes.DIFFERENTIABLE if complex_too else dtypes.FLOATING_TYPES):
         raise error(
             f"{function}: the values of a continuous probability distribution need a "
-            "floating-point dtype, "
-            f"but the tensor's is {dtypes.of[d].name}."
+            f"floating-point dtype, but the tensor's is {dtypes.of[d].name}."
         )
     return d
 

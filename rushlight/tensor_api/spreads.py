@@ -41,8 +41,7 @@ def _spread(
     if x.dtype in dtypes.DIFFERENTIABLE and (not x.size or R.count_of(x.shape, dims) <= correction):
         warn_user(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the "
-            "reduction factor (input numel divided "
-            "by output numel)."
+            "reduction factor (input numel divided by output numel)."
         )
     return stored(op.bind(input, dim=dims, keepdim=keepdim, correction=correction), out)
 

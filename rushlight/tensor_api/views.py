@@ -104,9 +104,8 @@ def view(self: Tensor, *shape: Any, dtype: Any = None, size: Any = None) -> Tens
     if t is None:
         raise ShapeError(
             "view size is not compatible with input tensor's size and stride: "
-            f"{tuple(self._array.shape)} with strides "
-            f"{strides(self)} cannot be seen as {tuple(sizes)} without a copy. Use .reshape(...) "
-            "instead."
+            f"{tuple(self._array.shape)} with strides {strides(self)} cannot be seen as "
+            f"{tuple(sizes)} without a copy. Use .reshape(...) instead."
         )
     return t
 
@@ -372,8 +371,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     if all(shape) and last >= have:
         raise ShapeError(
             f"setStorage: sizes {list(shape)}, strides {list(steps)}, storage offset {offset} "
-            f"require {last + 1} elements, which are "
-            f"out of bounds for storage of {have} elements."
+            f"require {last + 1} elements, which are out of bounds for storage of {have} elements."
         )
     return V.AsStrided.bind(input, size=shape, stride=steps, offset=offset, source=source)
 

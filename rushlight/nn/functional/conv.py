@@ -100,9 +100,8 @@ def check(
     if channels != expected:
         last = "; its channels seem to come last: permute them" if x[-1] == expected else ""
         raise ShapeError(
-            f"{function}: Given groups={groups}, weight of size {list(w)}, expected"
-            f" input{list(x)} to have {expected} channels, but got {channels} channels"
-            f" instead{last}."
+            f"{function}: Given groups={groups}, weight of size {list(w)}, expected input{list(x)}"
+            f" to have {expected} channels, but got {channels} channels instead{last}."
         )
     if w[0] % groups or w[0] < groups:
         raise ShapeError(

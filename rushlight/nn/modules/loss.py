@@ -451,8 +451,7 @@ class LinearCrossEntropyLoss(_WeightedLoss):
         names = "reduction", "ignore_index", "label_smoothing", "options"
         return (
             f"in_features={self.linear.in_features}, "
-            f"{fields(self, 'num_classes', 'out_features')}, "
-            f"bias={bias}, {fields(self, *names)}"
+            f"{fields(self, 'num_classes', 'out_features')}, bias={bias}, {fields(self, *names)}"
         )
 
 

@@ -205,11 +205,9 @@ class Module(Movable, Traversable, Stateful):
                 )
             if param.grad_fn is not None:
                 raise ValueError(
-                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters "
-                    "must be "
-                    "created explicitly; to express it as a function of another tensor, "
-                    "compute the "
-                    "value in the forward() method."
+                    f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must "
+                    "be created explicitly; to express it as a function of another tensor, compute "
+                    "the value in the forward() method."
                 )
         table[name] = registered("_parameters", self, name, param)
 

@@ -249,8 +249,7 @@ def register_parametrization(
     else:
         raise ValueError(
             f"Module '{module}' does not have a parameter, a buffer, or a parametrized element "
-            "with "
-            f"name '{tensor_name}'"
+            f"with name '{tensor_name}'"
         )
     return module
 
@@ -277,14 +276,12 @@ def _check_addition(value: Tensor, parametrization: Module) -> None:
     if result.dtype != value.dtype:
         raise ValueError(
             "Registering a parametrization may not change the dtype of the tensor, unless the "
-            "`unsafe` "
-            f"flag is enabled: {value.dtype} would become {result.dtype}."
+            f"`unsafe` flag is enabled: {value.dtype} would become {result.dtype}."
         )
     if result.shape != value.shape:
         raise ValueError(
             "Registering a parametrization may not change the shape of the tensor, unless the "
-            "`unsafe` "
-            f"flag is enabled: {tuple(value.shape)} would become {tuple(result.shape)}."
+            f"`unsafe` flag is enabled: {tuple(value.shape)} would become {tuple(result.shape)}."
         )
 
 

@@ -137,9 +137,8 @@ def _with_tied(named: dict[str, Tensor], tensors: dict[str, Tensor]) -> dict[str
         other = by_member.setdefault(member, tensor)
         if other is not tensor:
             raise ValueError(
-                f"functional_call got multiple values for the tied parameter {name}; pass one "
-                "of them, "
-                "or tie_weights=False"
+                f"functional_call got multiple values for the tied parameter {name}; pass one of "
+                "them, or tie_weights=False"
             )
     tied = {name: by_member[member] for name, member in named.items() if member in by_member}
     return {**tensors, **tied}

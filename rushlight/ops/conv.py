@@ -1,13 +1,12 @@
 """Convolution in any number of dims, its transpose, and the gradient of both.
 
 The three kernels are one trilinear form seen from its three sides: ``Conv`` (input, weight ->
-output), ``ConvInput`` (output, weight ->
-input, which is also the transposed convolution) and ``ConvWeight`` (input, output -> weight). Each
-one's gradients are the other two.
+output), ``ConvInput`` (output, weight -> input, which is also the transposed convolution) and
+``ConvWeight`` (input, output -> weight). Each one's gradients are the other two.
 
 All copy windows of the input into columns, for a few samples at a time so that the columns stay in
-the cache, and multiply them with
-the weights. ``padding`` is a tuple of (before, after) for each spatial dim.
+the cache, and multiply them with the weights. ``padding`` is a tuple of (before, after) for each
+spatial dim.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """A Kernel as a function: loops over rows and columns, one axis of which runs through the lanes of
 vectors.
 
-Note [Stages]
+Note [Stages of a row]
 The columns of a row are gone through as often as reductions depend on each other: softmax takes its
-maximum in stage 0, the sum in
-stage 1, and stores in stage 2. What is needed again in a later stage is computed again, unless the
-row is short: then its vectors
-are never in a loop, and stay in registers.
+maximum in stage 0, the sum in stage 1, and stores in stage 2. What is needed again in a later stage
+is computed again, unless the row is short: then its vectors are never in a loop, and stay in
+registers.
 
 Note [Depth]
 An expression belongs to the innermost loop whose axis it depends on, and is written there, before
@@ -116,7 +115,7 @@ class Writer:
 
     def measure(self) -> None:
         """Each expression's depth, stage, and whether it differs between lanes. See Note [Depth]
-        and Note [Stages].
+        and Note [Stages of a row].
         """
         self.depth: dict[int, int] = {}
         self.stage: dict[int, int] = {}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight import overrides
+from rushlight.ops.dispatched import Operator
 
 HOMES = {"torch.linalg": "linalg", "torch.fft": "fft", "torch.special": "special"}
 GLOBAL = frozenset(("inf", "nan", "NoneType", "torch", "device"))
@@ -24,6 +25,8 @@ def qualified(function: Callable[..., Any]) -> str:
     """
     if getattr(builtins, function.__name__, None) is function:
         return function.__name__
+    if isinstance(function, Operator):
+        return f"ops.{function}"
     public = overrides.resolve_name(function)
     if public is not None:
         home, _, name = public.rpartition(".")

@@ -15,9 +15,10 @@ from rushlight.core.native import without_kernels
 from rushlight.core.op import Op
 from rushlight.core.tensor import layout_dense
 from rushlight.dtypes import CATEGORY
+from rushlight.ops.batch_norm import BatchNorm
 from rushlight.ops.bits import BACK
 from rushlight.ops.copy import Cast
-from rushlight.ops.norm import BatchNorm, GroupNorm, LayerNorm
+from rushlight.ops.norm import GroupNorm, LayerNorm
 from rushlight.ops.view import AsStrided
 
 ANY_ENGINE = Engine(0)  # made here, as a trace takes new ones for the user's

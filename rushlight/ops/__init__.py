@@ -12,9 +12,9 @@ share memory. Rules speak Tensor and use its public methods, which ``tensor_api`
   and ``combining``
 - by order: ``order``, ``sorting``, ``selection``, ``search``
 - products: ``matmul``, ``along``, ``linalg``, ``ldl``, ``distance``, ``fourier``, ``sparse``
-- of networks: ``conv``, ``pool``, ``avg_pool``, ``resample``, ``grid``, ``norm``, ``given_norm``,
-  ``softmax``, ``attention``, ``recurrent``, ``loss``, ``class_losses``, ``ctc``, with
-  ``bits`` (kept for gradients)
+- of networks: ``conv``, ``pool``, ``avg_pool``, ``resample``, ``grid``, ``norm``, ``batch_norm``,
+  ``given_norm``, ``softmax``, ``attention``, ``recurrent``, ``loss``, ``class_losses``, ``ctc``,
+  with ``bits`` (kept for gradients)
 - not of arrays: ``operators`` and ``schemas`` (``torch.ops``), ``device``, ``meta``,
   ``dispatched``, ``autocast``
 """

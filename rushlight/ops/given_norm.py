@@ -10,7 +10,8 @@ from rushlight.core.native import LEAST, in_dtype, kernels, widened
 from rushlight.core.op import Op
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, wrap
-from rushlight.ops.norm import ALONE, by_loop, channel_dot, channel_sum, channels_of, flattened
+from rushlight.ops.batch_norm import channels_of
+from rushlight.ops.norm import ALONE, by_loop, channel_dot, channel_sum, flattened
 from rushlight.ops.sums import number
 from rushlight.ops.weighted import Addcmul
 

@@ -21,11 +21,12 @@ from rushlight.ops import (
     trigonometry,
     view,
 )
+from rushlight.ops.batch_norm import BatchNorm
 from rushlight.ops.class_losses import CrossEntropy, CrossEntropyGrad
 from rushlight.ops.conv import Conv, ConvInput, ConvWeight
 from rushlight.ops.loss import MseLoss
 from rushlight.ops.matmul import Linear, Matmul
-from rushlight.ops.norm import BatchNorm, LayerNorm
+from rushlight.ops.norm import LayerNorm
 
 from .graphs import Builder, check, outputs_of
 

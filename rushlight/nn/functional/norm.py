@@ -15,15 +15,10 @@ from rushlight.core.tensor import Tensor, bump, counted_once, expect_tensors, no
 from rushlight.errors import DTypeError, NotSupportedError, ShapeError
 from rushlight.nn.functional.padding import constant_pad_nd
 from rushlight.nn.functional.pooling import avg_pool2d, avg_pool3d
+from rushlight.ops.batch_norm import BatchNorm, BlendVariance
 from rushlight.ops.bits import from_bits
 from rushlight.ops.given_norm import GivenNorm
-from rushlight.ops.norm import (
-    BatchNorm,
-    BlendVariance,
-    GroupNorm,
-    LayerNorm,
-    kept_on_gpu,
-)
+from rushlight.ops.norm import GroupNorm, LayerNorm, kept_on_gpu
 from rushlight.ops.sums import number
 from rushlight.ops.weighted import Blend
 from rushlight.tensor_api._common import in_order_of

@@ -45,6 +45,7 @@ _HOME_OF_MOVED.update({(_TYPED, name): "torch" for name in typed_storage.NAMES})
 
 # Files that hold a part of what is one module there.
 PARTS = {
+    "rushlight.nn.modules.adaptive_pooling": "torch.nn.modules.pooling",
     "rushlight.nn.modules.attention": "torch.nn.modules.activation",
     "rushlight.nn.modules.conv_transpose": "torch.nn.modules.conv",
     "rushlight.nn.modules._conv": "torch.nn.modules.conv",

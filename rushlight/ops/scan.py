@@ -27,14 +27,16 @@ def accumulate(ufunc: Any, input: Any, dim: int) -> Any:
     d = input.dtype
     if d in dtypes.HALVES:
         return in_dtype(accumulate(ufunc, widened(input), dim), d)
-    if d in dtypes.FLOATS and input.size:
-        loop = kernels.runner("sum" if ufunc is np.add else "product", d, 3, input.size)
+    whole = d not in dtypes.DIFFERENTIABLE
+    if (whole or d in dtypes.FLOATS) and input.size:
+        wide, name = dtypes.int64 if whole else d, "sum" if ufunc is np.add else "product"
+        loop = kernels.runner(name, wide, 3, input.size)
         if loop is not None:
-            return scanned(loop, input, dim, None)
-    if d not in dtypes.DIFFERENTIABLE:
+            return scanned(loop, input.astype(wide, copy=False), dim, None)
+    if whole:
         return packed(ufunc.accumulate(input, dim, np.int64))
-    wide = np.complex128 if d in dtypes.COMPLEX_TYPES else np.float64
-    return ufunc.accumulate(packed(input), dim, wide).astype(d, copy=False)
+    wider = np.complex128 if d in dtypes.COMPLEX_TYPES else np.float64
+    return ufunc.accumulate(packed(input), dim, wider).astype(d, copy=False)
 
 
 def scanned(loop: Any, x: Any, dim: int, places: Any, carried: int = 1) -> Any:

@@ -55,6 +55,7 @@ RANDOM = (
 )  # fmt: skip
 SCRATCHED = (*RANDOM, *tops.SORTS)  # loops that need it
 SUMS = {"sum": ("fadd", -0.0), "product": ("fmul", 1.0)}
+WHOLE_SUMS = {"sum": ("add", 0), "product": ("mul", 1)}  # of integers
 EXTREMES = {"max": "ge", "min": "le"}
 LOGS = "log sum"
 NEAR = 600.0  # exponentials of differences up to here are normal numbers of float64
@@ -194,16 +195,19 @@ def digit(width: int) -> str:
 class Scan:
     """Running values along the middle of (units, n, inner): operand 0 to operand 1.
 
-    Sums and products are carried in float64, for which operand 2 has room of inner elements; so are
-    logarithms of sums of exponentials, as the largest element and the sum beside it (2, inner).
-    Extremes are the last of equal ones; NaN stays; operand 2 takes the places where they were.
-    Operand 3 holds n and inner, unless these are given; then what is carried is in scratch memory.
+    Sums and products are carried in float64, those of int64 as they are: operand 2 has room of
+    inner elements for that. So are logarithms of sums of exponentials, as the largest element and
+    the sum beside it (2, inner). Extremes are the last of equal ones; NaN stays; operand 2 takes
+    the places where they were. Operand 3 holds n and inner, unless these are given; then what is
+    carried is in scratch memory.
     """
 
     def __init__(self, kind: str, d: Any, width: int, sizes: tuple[int, int] | None = None) -> None:
         self.f = f = kernel(width, d)
         self.kind = kind
-        self.carried = CARRIED.get(kind, [])
+        self.carried, self.wide = CARRIED.get(kind, []), "double"
+        if d.kind == "i" and self.carried:
+            self.carried, self.wide = [WHOLE_SUMS[kind][1]], "i64"
         self.source, self.target = f.operand(0), f.operand(1)
         if sizes is not None:
             self.n, self.inner = [str(size) for size in sizes]
@@ -279,8 +283,8 @@ class Scan:
     def row(self) -> None:
         """Where inner is 1, the running value stays in a register."""
         f = self.f
-        kinds = ["double"] * len(self.carried) or [f.element, "i64"]
-        first = [literal(x, "double") for x in self.carried] or self.lowest()
+        kinds = [self.wide] * len(self.carried) or [f.element, "i64"]
+        first = [literal(x, self.wide) for x in self.carried] or self.lowest()
 
         def step(i: Number, state: list[str]) -> list[str]:
             at = f.add(self.start, i)
@@ -320,11 +324,11 @@ class Scan:
         first = f(f"icmp eq i64 {i}, 0")
         x = self.load(self.source, here, lanes)
         if self.carried:
-            kind = vector("double", lanes)
+            kind = vector(self.wide, lanes)
             places = [f.at(self.room(k), c, 8) for k in range(len(self.carried))]
             old = []
             for begin, place in zip(self.carried, places, strict=True):
-                start = splat(literal(begin, "double"), "double", lanes)
+                start = splat(literal(begin, self.wide), self.wide, lanes)
                 before = f(f"load {kind}, ptr {place}, align 8")
                 old.append(f(f"select i1 {first}, {kind} {start}, {kind} {before}"))
             new = self.combined(x, old, "", lanes)
@@ -356,12 +360,13 @@ class Scan:
         """The running value, and its place, after x at i."""
         f = self.f
         if self.carried:
-            kind = vector("double", lanes)
+            kind = vector(self.wide, lanes)
             if f.dtype == F32:
                 x = f(f"fpext {vector('float', lanes)} {x} to {kind}")
             if self.kind == LOGS:
                 return self.with_exponential(x, state, lanes)
-            return [f(f"{SUMS[self.kind][0]} {kind} {state[0]}, {x}")]
+            operation = (SUMS if self.wide == "double" else WHOLE_SUMS)[self.kind][0]
+            return [f(f"{operation} {kind} {state[0]}, {x}")]
         e, bits = vector(f.element, lanes), vector("i1", lanes)
         test = EXTREMES[self.kind]
         if f.dtype in (F32, F64):

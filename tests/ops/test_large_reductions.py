@@ -163,3 +163,16 @@ def test_reductions_around_where_kernels_begin(name, shape, dtype):
         given = {} if dim is None else {"dim": dim}
         found, expected = getattr(ours, name)(**given), getattr(theirs, name)(**given)
         np.testing.assert_allclose(found.numpy(), expected.numpy(), 1e-3, 1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
+@pytest.mark.parametrize(
+    ("shape", "dim"),
+    [((30_000,), 0), ((300, 70), 0), ((300, 70), 1), ((30, 40, 13), 1), ((0, 3), 0)],
+)
+def test_running_integers(dtype, shape, dim):
+    x = np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
+    for function in ("cumsum", "cumprod"):
+        ours, theirs = [getattr(fw.from_numpy(x), function)(dim) for fw in (rushlight, torch)]
+        assert ours.dtype is rushlight.int64
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())

@@ -20,14 +20,34 @@ from rushlight.dtypes import DIFFERENTIABLE
 from rushlight.ops import device
 from rushlight.ops.matmul import Linear
 from rushlight.ops.operators import Packet
+from rushlight.ops.view import OneDim, SomeDims
 
 # what PyTorch's operators are called, where nodes of the graph have other names
 NAMES = {
-    "copy_backwards": "copy", "log_softmax": "_log_softmax", "nll_loss": "nll_loss_forward",
-    "softmax": "_softmax", "to_copy": "_to_copy",
+    "all_true": "all", "any_true": "any", "cdist": "_cdist_forward", "copy_backwards": "copy",
+    "is_in": "isin", "linalg_det": "_linalg_det", "linalg_eigh": "_linalg_eigh",
+    "linalg_solve_ex": "_linalg_solve_ex", "linalg_svd": "_linalg_svd",
+    "log_softmax": "_log_softmax", "nll_loss": "nll_loss_forward",
+    "scaled_dot_product_flash_attention_for_cpu": "_scaled_dot_product_flash_attention_for_cpu",
+    "smooth_l1loss": "smooth_l1_loss", "softmax": "_softmax", "to_copy": "_to_copy",
 }  # fmt: skip
-OVERLOADS = {"sum": "dim_IntList", "mean": "dim", "max": "dim", "min": "dim"}  # that take dims
+WITH_DIM = {
+    "all": "dim", "any": "dim", "max": "dim", "mean": "dim", "median": "dim", "min": "dim",
+    "nanmedian": "dim", "prod": "dim_int", "sum": "dim_IntList",
+}  # fmt: skip
+OVERLOADS = {
+    "index": "Tensor", "index_put": "default", "isin": "Tensor_Tensor", "searchsorted": "Tensor",
+    "select": "int", "slice": "Tensor", "split": "Tensor", "std": "correction",
+    "transpose": "int", "unbind": "int", "var": "correction", "where": "self",
+}  # fmt: skip
 SCALARS = {"add", "sub", "mul", "div"}  # whose overloads take tensors and numbers alike
+# of two tensors alone, so that there is one overload
+PLAIN = frozenset(
+    """
+    atan2 floor_divide fmax fmin gcd heaviside hypot lcm logaddexp logaddexp2 logical_and logical_or
+    logical_xor maximum minimum nextafter
+    """.split()  # noqa: SIM905
+)
 
 
 def name_of(op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[str, str]:
@@ -38,13 +58,42 @@ def name_of(op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[str,
     camel = re.sub(r"Backward\d*$", "", op.node_name(params, specs))
     name = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=\dD)(?=[A-Z])", "_", camel).lower()
     name = re.sub(r"_grad$", "_backward", name)
-    overload = "default"
+    name = NAMES.get(name, name)
+    if name == "unsafe_view":  # the last part of products of more than matrices
+        name = "bmm" if all([s is not None and len(s[0]) == 3 for s in specs]) else "matmul"
+    if name == "split" and not alike([stop - start for start, stop in params["bounds"]]):
+        name = "split_with_sizes"
+    return name, overload_of(name.removesuffix("_"), op, args, params)
+
+
+def alike(sizes: list[int]) -> bool:
+    """Whether pieces have one size, but for the last, which may be smaller."""
+    return all([n == sizes[0] for n in sizes[:-1]]) and sizes[-1] <= sizes[0]
+
+
+def overload_of(name: str, op: Op, args: tuple[Any, ...], params: dict[str, Any]) -> str:
+    """The overload of the operator ``name`` that takes these."""
+    if name in PLAIN or name.endswith("_backward"):
+        return "default"
+    if name in OVERLOADS:
+        return OVERLOADS[name]
+    if name in WITH_DIM and params.get("dim") is not None:
+        return WITH_DIM[name]
+    if name == "squeeze":
+        kind = params["dim"].__class__
+        return "dim" if kind is OneDim else "dims" if kind is SomeDims else "default"
+    if name == "scatter":
+        return "src" if isinstance(args[-1], Tensor) else "value"
+    if name == "lerp":
+        return "Tensor" if isinstance(args[-1], Tensor) else "Scalar"
+    if name in ("fill", "masked_fill"):
+        return "Tensor" if isinstance(params.get("value"), Tensor) else "Scalar"
     if isinstance(op, Elementwise) and len(op.names) == 2 and len(args) == 2:
-        plain = isinstance(args[1], Tensor) or name in SCALARS
-        overload = "Tensor" if plain else "Tensor_Scalar" if name == "pow" else "Scalar"
-    elif name in OVERLOADS and params.get("dim") is not None:
-        overload = OVERLOADS[name]
-    return NAMES.get(name, name), overload
+        if name == "pow":
+            kinds = [isinstance(a, Tensor) for a in args]
+            return "Scalar" if not kinds[0] else "Tensor_Tensor" if kinds[1] else "Tensor_Scalar"
+        return "Tensor" if isinstance(args[1], Tensor) or name in SCALARS else "Scalar"
+    return "default"
 
 
 class Operator(Packet):
@@ -109,6 +158,8 @@ def apply(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
     """An op some of whose inputs have no array of NumPy's."""
     if not any([is_wrapper(t) for t in inputs]):
         return without_wrappers[0](op, inputs, params)
+    if isinstance(op, Linear):
+        return linear(*inputs)
     found = handled(op, inputs, params)
     if isinstance(op, View):
         if op.multi:
@@ -122,6 +173,15 @@ def apply(op: Op, inputs: Any, params: dict[str, Any]) -> Any:
         if several or result._array.dtype in DIFFERENTIABLE:
             record(op, inputs, result, params)
     return result
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """A linear map in the steps that PyTorch's takes, for which classes have handlers."""
+    rows = input if input._array.ndim == 2 else input.reshape(-1, input._array.shape[-1])
+    product = rows @ weight.t()
+    if rows is not input:
+        product = product.view(*input._array.shape[:-1], weight._array.shape[0])
+    return product if bias is None else product + bias
 
 
 def store(op: Op, x: Tensor, others: tuple[Any, ...], params: dict[str, Any]) -> bool:

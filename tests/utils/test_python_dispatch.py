@@ -165,3 +165,33 @@ def test_views_and_writes_share_memory():
         model(x).sum().backward()
         optimizer.step()
     assert "aten.linear.default" in mode.seen and model.weight.grad is not None
+
+
+NAMES = {
+    "transpose": lambda lib, x: x.transpose(0, 1), "select": lambda lib, x: x.select(0, 1),
+    "slice": lambda lib, x: x[:, 1:], "chunk": lambda lib, x: x.chunk(2),
+    "split": lambda lib, x: x.split([1, 2], 1), "unbind": lambda lib, x: x.unbind(0),
+    "index": lambda lib, x: x[lib.tensor([0])], "pow": lambda lib, x: x**x,
+    "rpow": lambda lib, x: 2**x, "prod": lambda lib, x: x.prod(1), "std": lambda lib, x: x.std(1),
+    "any": lambda lib, x: x.bool().any(), "all": lambda lib, x: x.bool().all(1),
+    "where": lambda lib, x: lib.where(x.bool(), x, x), "median": lambda lib, x: x.median(1),
+    "masked_fill": lambda lib, x: x.masked_fill(x.bool(), 0.0),
+    "scatter": lambda lib, x: x.scatter(0, lib.tensor([[0, 0, 0]]), 1.0),
+    "lerp": lambda lib, x: lib.lerp(x, x, x).lerp(x, 0.5), "fill": lambda lib, x: x.fill_(2.0),
+    "maximum": lambda lib, x: lib.maximum(x, x), "and": lambda lib, x: lib.logical_and(x, x),
+    "floor_divide": lambda lib, x: x // 2, "squeeze": lambda lib, x: x[None].squeeze(),
+    "squeezed": lambda lib, x: x[None].squeeze(0), "svd": lambda lib, x: lib.linalg.svd(x),
+    "smooth": lambda lib, x: lib.nn.functional.smooth_l1_loss(x, x),
+    "bmm": lambda lib, x: lib.bmm(x[None], x.t()[None]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_overloads_are_torchs(name):
+    seen = []
+    for lib in LIBRARIES:
+        x = lib.arange(1.0, 7.0).view(2, 3)
+        with logging(lib) as mode:
+            NAMES[name](lib, x)
+        seen.append([n for n in mode.seen if "lift_fresh" not in n and "detach" not in n])
+    assert seen[0] == seen[1]

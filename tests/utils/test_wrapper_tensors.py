@@ -140,6 +140,16 @@ def test_names_of_operators():
     assert seen[0] == seen[1]
 
 
+@pytest.mark.parametrize("shape", [(1, 3), (2, 1, 3), (3,)])
+def test_layers_reach_handlers_as_products(shape):
+    for lib in LIBRARIES:
+        w = wrapping(lib, True)
+        y = lib.nn.functional.linear(lib.ones(*shape), counted(lib, w, 2, 3), lib.ones(2))
+        assert "aten.t.default" in w.seen
+        assert "aten.linear.default" not in w.seen
+        assert flat(y.kept.tolist()) == [7.0, 16.0] * (len(y.shape) and y.numel() // 2)
+
+
 def test_gradients():
     found = []
     for lib in LIBRARIES:

@@ -368,3 +368,20 @@ def test_a_part_of_two_values_lies_beneath_another_in_one_of_them():
         x = torch.arange(7.0) + k
         for a, b in zip(run(x), step(x), strict=True):
             assert torch.equal(a, b)
+
+
+def kernels_of(function, *tensors):
+    """The code of a program's launches, whose results are those of eager code."""
+    run = torch.compile(function)
+    for _ in range(3):
+        torch.testing.assert_close(run(*tensors), function(*tensors), rtol=1e-4, atol=1e-5)
+    ((variant,),) = run._compiled.variants.values()
+    return {launch.ir for _, launch in variant.program.launches if launch is not None}
+
+
+def test_layers_of_other_widths_share_their_kernels():
+    def norms(*images):
+        return [F.batch_norm(x, None, None, training=True).relu() for x in images]
+
+    images = [torch.randn(2, channels, 8, 8) for channels in (32, 48, 80)]
+    assert kernels_of(norms, *images) == kernels_of(norms, images[0])

@@ -6,7 +6,7 @@ from typing import Any
 
 from rushlight.compiler.backends.llvm import squares
 from rushlight.compiler.backends.llvm.kernels import Writer
-from rushlight.compiler.backends.llvm.launch import Launch
+from rushlight.compiler.backends.llvm.launch import TABLE, Launch
 from rushlight.compiler.forms import Form
 from rushlight.compiler.loops import Kernel
 
@@ -23,8 +23,18 @@ def launch_of(kernel: Kernel, width: int) -> Launch:
         if len(_written) >= MOST:
             _written.clear()
         copy = squares.copy_of(kernel)
-        launch = squares.launch(copy, width) if copy else Writer(kernel, width).launch()
-        places = [(form.numbers[b], offset - form.starts[b]) for b, offset in launch.operands]
+        launch = squares.launch(copy, width) if copy else written(kernel, width)
+        places = [
+            (b, 0) if b == TABLE else (form.numbers[b], offset - form.starts[b])
+            for b, offset in launch.operands
+        ]
         found = _written[key] = launch.with_operands(places)
     own = list(form.numbers)
-    return found.with_operands([(own[k], form.starts[own[k]] + n) for k, n in found.operands])
+    return found.with_operands(
+        [(k, n) if k == TABLE else (own[k], form.starts[own[k]] + n) for k, n in found.operands]
+    )
+
+
+def written(kernel: Kernel, width: int) -> Launch:
+    """The kernel's launch, written anew."""
+    return Writer(kernel, width, tabled=True).launch()

@@ -10,6 +10,10 @@ registers.
 Note [Depth]
 An expression belongs to the innermost loop whose axis it depends on, and is written there, before
 the loops within it.
+
+Note [Numbers beside the code]
+Layers that differ in their number of channels have kernels that differ in how far rows are apart
+and how many units there are. These numbers are in a launch's table, so that the code is one.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ from rushlight.compiler.backends.llvm.ir.text import (
     splat_literal,
     vector_type,
 )
-from rushlight.compiler.backends.llvm.launch import Launch
+from rushlight.compiler.backends.llvm.launch import TABLE, Launch
 from rushlight.compiler.loops import Affine, Expr, Kernel, Store, expressions
 
 BOOL = np.dtype(bool)
@@ -44,16 +48,21 @@ STRAIGHT = 4  # vectors of a row that are written out instead of looped over
 
 BLOCK = 4096  # elements of a unit
 AHEAD = 8  # rows
+SCALES = (1, 2, 4, 8)  # of indices, which are a part of addresses
 
 
 class Writer:
     """Writes one kernel, see launch.py. ``operands``: (buffer, offset in elements) of each.
-    ``block``: elements of a unit at most, where units are parts of one axis.
+    ``block``: elements of a unit at most, where units are parts of one axis. ``tabled``: whether
+    there is a table, the first operand, see Note [Numbers beside the code].
     """
 
-    def __init__(self, kernel: Kernel, width: int, block: int = BLOCK) -> None:
+    def __init__(
+        self, kernel: Kernel, width: int, block: int = BLOCK, *, tabled: bool = False
+    ) -> None:
         self.kernel = kernel = collapse(kernel)
-        self.block = block
+        self.block, self.tabled = block, tabled
+        self.numbers: dict[int, int] = {}  # in the table, with their places
         self.exprs = expressions(kernel)
         self.f = Function(Module(width), "kernel", SIGNATURE, linkage="")
         self.f.module.exact = kernel.exact
@@ -69,8 +78,10 @@ class Writer:
 
     def launch(self) -> Launch:
         """The kernel, ready to be compiled."""
-        operands = tuple([(b, offset * size) for b, (_, offset, size) in self.operands.items()])
-        return Launch(self.f.module.text(), operands, self.units, cost=self.cost())
+        found = [(b, offset * size) for b, (_, offset, size) in self.operands.items()]
+        operands = tuple([(TABLE, 0)] * self.tabled + found)
+        numbers, text = tuple(self.numbers), self.f.module.text()
+        return Launch(text, operands, self.units, cost=self.cost(), numbers=numbers)
 
     def cost(self) -> float:
         """A guess at the nanoseconds of all units."""
@@ -242,16 +253,17 @@ class Writer:
         block = max(unroll, self.block // each // (self.lanes * unroll) * unroll)
         self.units = max(1, vectors // block)
         if self.units == 1:
-            return "0", str(vectors * self.lanes)
+            return "0", self.known(vectors * self.lanes)
         start = self.f(f"mul nsw i64 %lo, {block * self.lanes}")
         end = self.f(f"mul nsw i64 %hi, {block * self.lanes}")
-        last = self.f(f"icmp eq i64 %hi, {self.units}")
-        return start, self.f(f"select i1 {last}, i64 {vectors * self.lanes}, i64 {end}")
+        last = self.f(f"icmp eq i64 %hi, {self.known(self.units)}")
+        whole = self.known(vectors * self.lanes)
+        return start, self.f(f"select i1 {last}, i64 {whole}, i64 {end}")
 
     def only_last(self) -> str:
         """What follows is for the last unit; returns the label behind it."""
         inside, after = self.f.name_of("R"), self.f.name_of("A")
-        last = self.f(f"icmp eq i64 %hi, {self.units}")
+        last = self.f(f"icmp eq i64 %hi, {self.known(self.units)}")
         self.f.do(f"br i1 {last}, label %{inside}, label %{after}")
         self.f.label(inside)
         return after
@@ -414,9 +426,24 @@ class Writer:
             found = self.memo[0][key] = f(f"load ptr, ptr {p}, !invariant.load !2", room)
         return found
 
+    def known(self, n: int) -> str:
+        """A number as the code names it."""
+        if not self.tabled:
+            return str(n)
+        found = self.memo[0].get(("number", n))
+        if found is None:
+            f, room, k = self.f, self.room[0], self.numbers.setdefault(n, len(self.numbers))
+            table = self.memo[0].get("table")
+            if table is None:
+                table = self.memo[0]["table"] = f("load ptr, ptr %at, !invariant.load !2", room)
+            p = f(f"getelementptr inbounds i64, ptr {table}, i64 {k}", room)
+            found = self.memo[0]["number", n] = f(f"load i64, ptr {p}, !invariant.load !2", room)
+        return found
+
     def operand_of(self, buffer: Any, offset: int, size: int) -> int:
         """Make a buffer an operand that begins at the offset of its first use; the offset."""
-        return self.operands.setdefault(buffer, (len(self.operands), offset, size))[1]
+        number = len(self.operands) + self.tabled
+        return self.operands.setdefault(buffer, (number, offset, size))[1]
 
     def address(self, buffer: Any, where: Affine, size: int, chunk: Any) -> tuple[str, int]:
         """Pointer to an element (the first of a vector), and the depth at which it is known."""
@@ -440,10 +467,11 @@ class Writer:
             if found is None:
                 f, room = self.f, self.room[depth]
                 step = c * size
+                far = step if axis == self.lane_axis or step in SCALES else self.known(step)
                 offset = (
                     self.counters[axis]
                     if step == 1
-                    else f(f"mul nsw i64 {self.counters[axis]}, {step}", room)
+                    else f(f"mul nsw i64 {self.counters[axis]}, {far}", room)
                 )
                 found = self.memo[depth][key] = f(
                     f"getelementptr inbounds i8, ptr {p}, i64 {offset}", room
@@ -467,7 +495,7 @@ class Writer:
         step = where.of(self.nest[depth - 1]) * size
         if abs(step) >= 64:
             room = self.room[depth]
-            q = self.f(f"getelementptr i8, ptr {p}, i64 {AHEAD * step}", room)
+            q = self.f(f"getelementptr i8, ptr {p}, i64 {self.known(AHEAD * step)}", room)
             self.f.module.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
             room.append(f"  call void @llvm.prefetch.p0(ptr {q}, i32 0, i32 3, i32 1)")
 

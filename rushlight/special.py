@@ -90,9 +90,8 @@ for _name in __all__:  # other objects than those of torch, as there
     if globals()[_name].__module__ != __name__:
         globals()[_name] = renamed(globals()[_name], _name, module=__name__)
 
-_explaining(
-    globals(), ["log_softmax", "softmax"]
-)  # these look at their arguments before an op does
+# these look at their arguments before an op does
+_explaining(globals(), ["log_softmax", "softmax"])
 
 
 def __dir__() -> list[Any]:

@@ -409,9 +409,8 @@ def total(op: Op, x: ndarray[Any, Any], dim: Any, keepdim: bool) -> Any:
     return out.astype(x.dtype, copy=False)
 
 
-TOTALS: dict[Any, np.dtype[Any]] = {
-    d: np.dtype(np.int64) for d in dtypes.INTEGER_TYPES
-}  # how they are added up
+# how they are added up
+TOTALS: dict[Any, np.dtype[Any]] = {d: np.dtype(np.int64) for d in dtypes.INTEGER_TYPES}
 TOTALS |= {d: np.dtype(np.float64) for d in (*dtypes.FLOATS, *dtypes.HALVES)}
 TOTALS |= {d: np.dtype(np.complex128) for d in dtypes.COMPLEX_TYPES}
 

@@ -51,9 +51,8 @@ class Lowering:
         self.checks: list[Step] = []
         self.precedence = Precedence()
         self.at = {id(n): k for k, n in enumerate(self.graph.nodes)}
-        self.written = {
-            v.number: i.value.number for i, v in self.graph.updates
-        }  # inputs, by their new values
+        # inputs, by their new values
+        self.written = {v.number: i.value.number for i, v in self.graph.updates}
         if self.graph.assumes():  # the memory of gradients that were there
             self.written |= {v.number: -1 - k for k, v in enumerate(self.graph.fresh)}
         self.writer = {entry: number for number, entry in self.written.items()}

@@ -92,13 +92,9 @@ class Stage:
         graph.results += self.sent
         self.program: Any = program_on(graph, self.driver)
         recorded = getattr(self.program, "recordable", False)
-        self.arguments, self.results = [
-            dict[int, set[int]]((k, set()) for k in found if recorded)
-            for found in (
-                [k for k, i in enumerate(graph.inputs) if i.kind == "argument"],
-                self.targets[:own],
-            )
-        ]
+        given = [k for k, i in enumerate(graph.inputs) if i.kind == "argument"]
+        self.arguments: dict[int, set[int]] = {k: set() for k in given if recorded}
+        self.results: dict[int, set[int]] = {k: set() for k in self.targets[:own] if recorded}
         # what is copied from another device, where that is known
         self.brought: list[Any] = [None] * len(graph.inputs)
         if self.driver is not None:

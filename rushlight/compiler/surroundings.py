@@ -99,9 +99,8 @@ class Surroundings:
         self.drawing: dict[Any, Place] = {}  # where these are, their methods and modules
         self.iterators: list[str] = []  # which the function may move on
         self.seen: dict[int, Any] = {}  # what was visited, by identity
-        self.waiting: deque[tuple[Any, str]] = (
-            deque()
-        )  # to be: objects may be linked in long chains
+        # what is to be visited: objects may be linked in long chains
+        self.waiting: deque[tuple[Any, str]] = deque()
         self.arguments: list[Tensor] = []
         self.visit(function)
         for x in given:

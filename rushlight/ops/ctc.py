@@ -147,9 +147,8 @@ def sample_gradient(x: Any, emit: Any, alpha: Any, labels: Any, skips: Any, loss
     s = len(labels)
     reverse = skips[:, ::-1]
     back = np.zeros_like(reverse)
-    back[:, 2:] = (
-        reverse[:, :-2] if s > 2 else reverse[:, 2:]
-    )  # a jump over a blank, seen from its end
+    # a jump over a blank, seen from its end
+    back[:, 2:] = reverse[:, :-2] if s > 2 else reverse[:, 2:]
     beta = forward_pass(emit[::-1, :, ::-1], np.ones((1, s), bool), back)[::-1, 0, ::-1]
     joint = alpha + beta - emit[:, 0]  # (T, S): all paths through a label at a step
     share = np.zeros(x.shape, x.dtype)

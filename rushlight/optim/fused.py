@@ -95,14 +95,12 @@ class Part:
             [id(source) in own for kind, source in self.sources if kind == "state"]
         ) and not any([kind == "argument" for kind, _ in self.sources])
         self.specs = [(i.value.shape, i.value.dtype, i.value.driver) for i in graph.inputs]
-        self.kinds: list[Any] = [None] * len(
-            self.specs
-        )  # of arrays on a GPU that were as these say
+        # the kinds of arrays on a GPU that were as the specs say
+        self.kinds: list[Any] = [None] * len(self.specs)
         at = {id(i): n for n, i in enumerate(graph.inputs)}
         self.targets = [at[id(i)] for i, _ in graph.updates]
-        self.known = self.known and all(
-            [self.sources[k][1]._array.flags.c_contiguous for k in self.targets]
-        )  # a program writes in rows
+        in_rows = [self.sources[k][1]._array.flags.c_contiguous for k in self.targets]
+        self.known = self.known and all(in_rows)  # as a program writes
         self.state_names = self.names()
 
     def is_kept(self, states: Any) -> bool:

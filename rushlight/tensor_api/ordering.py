@@ -254,9 +254,8 @@ def _quantile(
     flat = input.reshape(-1) if dim is None else rows(input)
     if not flat._array.size:
         raise RuntimeError(f"{name}() input tensor must be non-empty")
-    result = F.quantile(
-        flat.movedim(axis, -1), places.reshape(-1), interpolation, skip_nan
-    )  # (..., q)
+    last = flat.movedim(axis, -1)
+    result = F.quantile(last, places.reshape(-1), interpolation, skip_nan)  # (..., q)
     result = result.movedim(-1, 0)
     if keepdim and input._array.ndim:
         shape = [1 if dim is None or i == axis else n for i, n in enumerate(input._array.shape)]

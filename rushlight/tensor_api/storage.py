@@ -395,9 +395,8 @@ class UntypedStorage:
 
 # by the id of the owner of memory: the length of its storage, where that was changed
 _lengths: dict[int, tuple[int, Any]] = {}
-_alive: WeakValueDictionary[int, UntypedStorage] = (
-    WeakValueDictionary()
-)  # by id of the owner, which the storage keeps alive
+# by the id of the owner, which the storage keeps alive
+_alive: WeakValueDictionary[int, UntypedStorage] = WeakValueDictionary()
 
 
 def _from_bytes(data: Any) -> UntypedStorage:
@@ -534,9 +533,8 @@ def _rebuilt(data: bytes, location: str) -> UntypedStorage:
     return _from_bytes(data).cuda(location)
 
 
-_on_gpus: WeakValueDictionary[int, DeviceStorage] = (
-    WeakValueDictionary()
-)  # by id of the memory, which the storage keeps alive
+# by the id of the memory, which the storage keeps alive
+_on_gpus: WeakValueDictionary[int, DeviceStorage] = WeakValueDictionary()
 
 
 def untyped_storage(self: Tensor) -> UntypedStorage:

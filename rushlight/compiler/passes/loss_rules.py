@@ -113,9 +113,8 @@ def kl_div(w: Writer, x: Value, y: Value, log_target: bool) -> Value:
     """``y (log y - x)``, or ``exp(y) (y - x)``."""
     if log_target:
         return w.map(Mul, w.map(Exp, y), w.map(Sub, y, x))
-    zero = w.node(
-        Where, [w.map(Eq, y, 0.0, dtype=BOOL), y, math.nan], y.shape, y.dtype
-    )  # negative targets have no logarithm
+    # negative targets have no logarithm
+    zero = w.node(Where, [w.map(Eq, y, 0.0, dtype=BOOL), y, math.nan], y.shape, y.dtype)
     own = w.node(
         Where,
         [w.map(Gt, y, 0.0, dtype=BOOL), w.map(Mul, y, w.map(Log, y)), zero],

@@ -189,9 +189,9 @@ def sample(
 ) -> Tensor:
     """``grid_sample`` as a formula."""
     x, rank = input._array.shape, input._array.ndim - 2
-    axes = [
+    axes = [  # slowest dim first
         unnormalised(grid.select(-1, rank - 1 - i), x[2 + i], align_corners) for i in range(rank)
-    ]  # slowest dim first
+    ]
     if mode == "bicubic":
         return bicubic_sample(input, axes, padding_mode, align_corners)
     axes = [outside(a, x[2 + i], padding_mode, align_corners) for i, a in enumerate(axes)]

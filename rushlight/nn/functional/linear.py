@@ -87,9 +87,8 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     for other in (input2, weight, bias):
         if other is not None:
             same_dtype("bilinear", input1._array, other._array)
-    left = T.matmul(
-        input1.reshape(-1, x[-1]), weight.permute(1, 0, 2).reshape(w[1], -1)
-    )  # (n, out * in2)
+    rows = input1.reshape(-1, x[-1])
+    left = T.matmul(rows, weight.permute(1, 0, 2).reshape(w[1], -1))  # (n, out * in2)
     out = (left.reshape(-1, w[0], w[2]) * input2.reshape(-1, 1, w[2])).sum(-1, dtype=input1.dtype)
     out = out.reshape(*x[:-1], w[0])
     return known_as("ViewBackward0", out) if bias is None else out + bias

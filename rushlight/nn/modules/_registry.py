@@ -85,9 +85,8 @@ class Registry(dict[str, Any]):
         return dict(self)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return dict, (
-            dict(self),
-        )  # files and copies hold a plain dict; the module that takes it makes it a registry
+        # files and copies hold a plain dict; the module that takes it makes it a registry
+        return dict, (dict(self),)
 
 
 def registry(module: Any, kind: str) -> Registry:

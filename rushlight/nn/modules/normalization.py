@@ -74,9 +74,8 @@ class CrossMapLRN2d(Module):
     def forward(self, input: Tensor) -> Tensor:
         place = T.arange(input.size(1), device=input.device)
         near = (place - place.unsqueeze(1)).abs() <= (self.size - 1) // 2
-        window = (near | (place == 0)).to(
-            input.dtype
-        )  # (C, C): PyTorch never takes channel 0 out again
+        # (C, C): PyTorch never takes channel 0 out again
+        window = (near | (place == 0)).to(input.dtype)
         squares = T.einsum("dc,nchw->ndhw", window, input * input)
         return input * (self.k + self.alpha / self.size * squares) ** -self.beta
 

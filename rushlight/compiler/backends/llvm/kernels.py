@@ -406,10 +406,8 @@ class Writer:
     def operand(self, e: Expr, chunk: Any, wide: bool) -> str:
         if e.op == "const":
             return splat_literal(e.data, scalar_type(e.dtype), self.lanes if wide else 0)
-        across, self.across = (
-            self.across,
-            False,
-        )  # a uniform operand of a uniform expression stays one
+        # a uniform operand of a uniform expression stays one
+        across, self.across = self.across, False
         try:
             return self.value(e, chunk, wide)
         finally:

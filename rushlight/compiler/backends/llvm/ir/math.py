@@ -122,9 +122,7 @@ class Vectors:
                 ],
             )
         elif step == 2 and not on and self.lanes >= 4:
-            n = (
-                2 * self.lanes
-            )  # every other element of twice as many, without reading past the last
+            n = 2 * self.lanes  # of which every other one, without reading past the last
             wide = vector_type(e, n)
             mask = "<" + ", ".join(["i1 true"] * (n - 1) + ["i1 false"]) + ">"
             both = self.intrinsic(

@@ -243,12 +243,10 @@ class iinfo:
         if type.category == BOOL:
             raise TypeError("torch.bool is not supported by torch.iinfo: it has no limits")
         info = np.iinfo(type.numpy)
-        self.bits, self.min, self.max, self.dtype = (
-            info.bits,
-            int(info.min),
-            int(info.max),
-            type.name,
-        )
+        self.bits = info.bits
+        self.min = int(info.min)
+        self.max = int(info.max)
+        self.dtype = type.name
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"

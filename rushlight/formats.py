@@ -35,10 +35,8 @@ class layout:
         return self.name
 
 
-contiguous_format, preserve_format = (
-    memory_format("contiguous_format"),
-    memory_format("preserve_format"),
-)
+contiguous_format = memory_format("contiguous_format")
+preserve_format = memory_format("preserve_format")
 channels_last, channels_last_3d = memory_format("channels_last"), memory_format("channels_last_3d")
 strided, sparse_coo, sparse_csr = layout("strided"), layout("sparse_coo"), layout("sparse_csr")
 sparse_csc, jagged = layout("sparse_csc"), layout("jagged")

@@ -49,28 +49,26 @@ __all__ = [
 ]  # fmt: skip
 
 psi = digamma
-i0e, i1, i1e = free_unary("i0e", S.I0e), free_unary("i1", S.I1), free_unary("i1e", S.I1e)
-entr, erfcx = free_unary("entr", S.Entr), free_unary("erfcx", S.Erfcx)
-ndtr, ndtri, log_ndtr = (
-    free_unary("ndtr", S.Ndtr),
-    free_unary("ndtri", S.Ndtri),
-    free_unary("log_ndtr", S.LogNdtr),
-)
-xlog1py, zeta = free_binary("xlog1py", S.Xlog1py), free_binary("zeta", S.Zeta)
-airy_ai, spherical_bessel_j0 = (
-    free_unary("airy_ai", P.AiryAi),
-    free_unary("spherical_bessel_j0", P.SphericalBesselJ0),
-)
-bessel_j0, bessel_j1 = free_unary("bessel_j0", P.BesselJ0), free_unary("bessel_j1", P.BesselJ1)
-bessel_y0, bessel_y1 = free_unary("bessel_y0", P.BesselY0), free_unary("bessel_y1", P.BesselY1)
-modified_bessel_i0, modified_bessel_i1 = (
-    free_unary("modified_bessel_i0", P.BesselI0),
-    free_unary("modified_bessel_i1", P.BesselI1),
-)
-modified_bessel_k0, modified_bessel_k1 = (
-    free_unary("modified_bessel_k0", P.BesselK0),
-    free_unary("modified_bessel_k1", P.BesselK1),
-)
+i0e = free_unary("i0e", S.I0e)
+i1 = free_unary("i1", S.I1)
+i1e = free_unary("i1e", S.I1e)
+entr = free_unary("entr", S.Entr)
+erfcx = free_unary("erfcx", S.Erfcx)
+ndtr = free_unary("ndtr", S.Ndtr)
+ndtri = free_unary("ndtri", S.Ndtri)
+log_ndtr = free_unary("log_ndtr", S.LogNdtr)
+xlog1py = free_binary("xlog1py", S.Xlog1py)
+zeta = free_binary("zeta", S.Zeta)
+airy_ai = free_unary("airy_ai", P.AiryAi)
+spherical_bessel_j0 = free_unary("spherical_bessel_j0", P.SphericalBesselJ0)
+bessel_j0 = free_unary("bessel_j0", P.BesselJ0)
+bessel_j1 = free_unary("bessel_j1", P.BesselJ1)
+bessel_y0 = free_unary("bessel_y0", P.BesselY0)
+bessel_y1 = free_unary("bessel_y1", P.BesselY1)
+modified_bessel_i0 = free_unary("modified_bessel_i0", P.BesselI0)
+modified_bessel_i1 = free_unary("modified_bessel_i1", P.BesselI1)
+modified_bessel_k0 = free_unary("modified_bessel_k0", P.BesselK0)
+modified_bessel_k1 = free_unary("modified_bessel_k1", P.BesselK1)
 scaled_modified_bessel_k0 = free_unary("scaled_modified_bessel_k0", P.ScaledBesselK0)
 scaled_modified_bessel_k1 = free_unary("scaled_modified_bessel_k1", P.ScaledBesselK1)
 chebyshev_polynomial_t = free_binary("chebyshev_polynomial_t", P.ChebyshevT)

@@ -61,11 +61,9 @@ class GradScaler:
             warn_user(text)
             enabled = False
         self._enabled, self._scale = enabled, float(init_scale)
-        self._growth_factor, self._backoff_factor, self._growth_interval = (
-            growth_factor,
-            backoff_factor,
-            growth_interval,
-        )
+        self._growth_factor = growth_factor
+        self._backoff_factor = backoff_factor
+        self._growth_interval = growth_interval
         self._good_steps = 0
         self._scaled = False  # whether scale() was called
         # by id of the optimizer, since the last update
@@ -190,8 +188,6 @@ class GradScaler:
                 "instance of GradScaler."
             )
         self._scale, self._good_steps = state_dict["scale"], state_dict["_growth_tracker"]
-        self._growth_factor, self._backoff_factor = (
-            state_dict["growth_factor"],
-            state_dict["backoff_factor"],
-        )
+        self._growth_factor = state_dict["growth_factor"]
+        self._backoff_factor = state_dict["backoff_factor"]
         self._growth_interval = state_dict["growth_interval"]

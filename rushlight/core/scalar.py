@@ -66,53 +66,43 @@ class NumpyScalars:
     from SciPy, on first use.
     """
 
-    exp, log, log2, log10, log1p, expm1, exp2 = (
-        np.exp,
-        np.log,
-        np.log2,
-        np.log10,
-        np.log1p,
-        np.expm1,
-        np.exp2,
-    )
-    sqrt, abs, sign, floor, ceil, trunc, rint = (
-        np.sqrt,
-        np.abs,
-        np.sign,
-        np.floor,
-        np.ceil,
-        np.trunc,
-        np.rint,
-    )
+    exp = np.exp
+    log = np.log
+    log2 = np.log2
+    log10 = np.log10
+    log1p = np.log1p
+    expm1 = np.expm1
+    exp2 = np.exp2
+    sqrt = np.sqrt
+    abs = np.abs
+    sign = np.sign
+    floor = np.floor
+    ceil = np.ceil
+    trunc = np.trunc
+    rint = np.rint
     rounded = np.positive  # each result of NumPy is
     sin, cos, tan, asin, acos, atan = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan
-    sinh, cosh, tanh, asinh, acosh, atanh = (
-        np.sinh,
-        np.cosh,
-        np.tanh,
-        np.arcsinh,
-        np.arccosh,
-        np.arctanh,
-    )
-    maximum, minimum, pow, atan2, copysign, hypot, nextafter = (
-        np.maximum,
-        np.minimum,
-        np.power,
-        np.arctan2,
-        np.copysign,
-        np.hypot,
-        np.nextafter,
-    )
+    sinh = np.sinh
+    cosh = np.cosh
+    tanh = np.tanh
+    asinh = np.arcsinh
+    acosh = np.arccosh
+    atanh = np.arctanh
+    maximum = np.maximum
+    minimum = np.minimum
+    pow = np.power
+    atan2 = np.arctan2
+    copysign = np.copysign
+    hypot = np.hypot
+    nextafter = np.nextafter
     floor_divide, remainder, fmod = np.floor_divide, np.remainder, np.fmod
     where = staticmethod(np.where)
-    isnan, isinf, isfinite, conj, logical_and, logical_or = (
-        np.isnan,
-        np.isinf,
-        np.isfinite,
-        np.conj,
-        np.logical_and,
-        np.logical_or,
-    )
+    isnan = np.isnan
+    isinf = np.isinf
+    isfinite = np.isfinite
+    conj = np.conj
+    logical_and = np.logical_and
+    logical_or = np.logical_or
 
     @staticmethod
     def trunc_divide(x: Any, y: Any) -> Any:

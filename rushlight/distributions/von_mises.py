@@ -67,10 +67,8 @@ class VonMises(Distribution):
         with no_grad():
             loc, k = self.loc.double(), self.concentration.double()
             shape, r = self._extended_shape(sample_shape), _envelope(k)
-            x, done = (
-                T.empty(shape, dtype=loc.dtype, device=loc.device),
-                T.tensor(False, device=loc.device).expand(shape),
-            )
+            x = T.empty(shape, dtype=loc.dtype, device=loc.device)
+            done = T.tensor(False, device=loc.device).expand(shape)
             while not bool(done.all()):
                 u1, u2, u3 = T.rand((3, *shape), dtype=loc.dtype, device=loc.device).unbind()
                 z = T.cos(math.pi * u1)

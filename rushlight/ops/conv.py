@@ -61,12 +61,10 @@ class Geometry:
     ) -> None:
         self.n, channels = shape[:2]
         self.groups, self.inner, self.outer = groups, channels // groups, weight[0] // groups
-        self.kernel, self.stride, self.padding, self.dilation = (
-            weight[2:],
-            stride,
-            padding,
-            dilation,
-        )
+        self.kernel = weight[2:]
+        self.stride = stride
+        self.padding = padding
+        self.dilation = dilation
         self.space = shape[2:]
         self.size = tuple([n + a + b for n, (a, b) in zip(self.space, padding, strict=True)])
         self.out = out or tuple(

@@ -216,12 +216,10 @@ class _SimpleGrad(Op, abstract=True):
         raise NotImplementedError
 
     def eager(self, xp, g_out, g_last, weight, out, *, sizes, reverse):
-        g_out, w, dz, dh = (
-            widened(g_out),
-            widened(weight),
-            self.slope(widened(out)),
-            widened(g_last).copy(),
-        )
+        g_out = widened(g_out)
+        w = widened(weight)
+        dz = self.slope(widened(out))
+        dh = widened(g_last).copy()
         for _, begin, end in windows(sizes, not reverse):
             now = dh[: end - begin]
             now += g_out[begin:end]

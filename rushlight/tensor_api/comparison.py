@@ -34,27 +34,27 @@ eq, ne, lt, le, gt, ge = (
     ]
 )
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
-logical_and, logical_or = (
-    binary("logical_and", C.LogicalAnd, tensors=3),
-    binary("logical_or", C.LogicalOr, tensors=3),
-)
-logical_xor, logical_not = (
-    binary("logical_xor", C.LogicalXor, tensors=3),
-    unary("logical_not", C.LogicalNot),
-)
-bitwise_and, bitwise_or = binary("bitwise_and", C.BitwiseAnd), binary("bitwise_or", C.BitwiseOr)
-bitwise_xor, bitwise_not = binary("bitwise_xor", C.BitwiseXor), unary("bitwise_not", C.BitwiseNot)
+logical_and = binary("logical_and", C.LogicalAnd, tensors=3)
+logical_or = binary("logical_or", C.LogicalOr, tensors=3)
+logical_xor = binary("logical_xor", C.LogicalXor, tensors=3)
+logical_not = unary("logical_not", C.LogicalNot)
+bitwise_and = binary("bitwise_and", C.BitwiseAnd)
+bitwise_or = binary("bitwise_or", C.BitwiseOr)
+bitwise_xor = binary("bitwise_xor", C.BitwiseXor)
+bitwise_not = unary("bitwise_not", C.BitwiseNot)
 bitwise_left_shift = binary("bitwise_left_shift", C.LeftShift)
 bitwise_right_shift = binary("bitwise_right_shift", C.RightShift)
-maximum, minimum = binary("maximum", C.Maximum, False, 3), binary("minimum", C.Minimum, False, 3)
-fmax, fmin = binary("fmax", C.Fmax, False, 3), binary("fmin", C.Fmin, False, 3)
-isnan, isinf, isfinite = (
-    unary("isnan", C.Isnan, False),
-    unary("isinf", C.Isinf, False),
-    unary("isfinite", C.Isfinite, False),
-)
-isposinf, isneginf = unary("isposinf", C.Isposinf, False), unary("isneginf", C.Isneginf, False)
-isreal, signbit = unary("isreal", C.Isreal, False), unary("signbit", C.Signbit, False)
+maximum = binary("maximum", C.Maximum, False, 3)
+minimum = binary("minimum", C.Minimum, False, 3)
+fmax = binary("fmax", C.Fmax, False, 3)
+fmin = binary("fmin", C.Fmin, False, 3)
+isnan = unary("isnan", C.Isnan, False)
+isinf = unary("isinf", C.Isinf, False)
+isfinite = unary("isfinite", C.Isfinite, False)
+isposinf = unary("isposinf", C.Isposinf, False)
+isneginf = unary("isneginf", C.Isneginf, False)
+isreal = unary("isreal", C.Isreal, False)
+signbit = unary("signbit", C.Signbit, False)
 
 methods(
     not_equal=Tensor.ne, less=Tensor.lt, less_equal=Tensor.le, greater=Tensor.gt,

@@ -38,17 +38,23 @@ __all__ = [
     "square", "tan", "tanh", "trunc", "xlogy",
 ]  # fmt: skip
 
-exp, exp2, expm1 = unary("exp", M.Exp), unary("exp2", M.Exp2), unary("expm1", M.Expm1)
-log, log2, log10, log1p = (
-    unary("log", M.Log),
-    unary("log2", M.Log2),
-    unary("log10", M.Log10),
-    unary("log1p", M.Log1p),
-)
-sqrt, rsqrt, square = unary("sqrt", M.Sqrt), unary("rsqrt", M.Rsqrt), unary("square", M.Square)
+exp = unary("exp", M.Exp)
+exp2 = unary("exp2", M.Exp2)
+expm1 = unary("expm1", M.Expm1)
+log = unary("log", M.Log)
+log2 = unary("log2", M.Log2)
+log10 = unary("log10", M.Log10)
+log1p = unary("log1p", M.Log1p)
+sqrt = unary("sqrt", M.Sqrt)
+rsqrt = unary("rsqrt", M.Rsqrt)
+square = unary("square", M.Square)
 reciprocal = unary("reciprocal", M.Reciprocal)
-sin, cos, tan = unary("sin", T.Sin), unary("cos", T.Cos), unary("tan", T.Tan)
-sinh, cosh, tanh = unary("sinh", T.Sinh), unary("cosh", T.Cosh), unary("tanh", T.Tanh)
+sin = unary("sin", T.Sin)
+cos = unary("cos", T.Cos)
+tan = unary("tan", T.Tan)
+sinh = unary("sinh", T.Sinh)
+cosh = unary("cosh", T.Cosh)
+tanh = unary("tanh", T.Tanh)
 asin = arcsin = unary("asin", T.Asin)
 acos = arccos = unary("acos", T.Acos)
 atan = arctan = unary("atan", T.Atan)
@@ -57,27 +63,29 @@ acosh = arccosh = unary("acosh", T.Acosh)
 atanh = arctanh = unary("atanh", T.Atanh)
 atan2 = arctan2 = binary("atan2", T.Atan2, tensors=3)
 sigmoid = unary("sigmoid", M.Sigmoid)
-deg2rad, rad2deg, sinc = (
-    unary("deg2rad", M.Deg2rad),
-    unary("rad2deg", M.Rad2deg),
-    unary("sinc", M.Sinc),
-)
-floor, ceil, frac = unary("floor", R.Floor), unary("ceil", R.Ceil), unary("frac", R.Frac)
+deg2rad = unary("deg2rad", M.Deg2rad)
+rad2deg = unary("rad2deg", M.Rad2deg)
+sinc = unary("sinc", M.Sinc)
+floor = unary("floor", R.Floor)
+ceil = unary("ceil", R.Ceil)
+frac = unary("frac", R.Frac)
 trunc = fix = unary("trunc", R.Trunc)
 abs = absolute = unary("abs", S.Abs, False)
-sign, sgn, angle = unary("sign", S.Sign), unary("sgn", S.Sgn), unary("angle", S.Angle, False)
+sign = unary("sign", S.Sign)
+sgn = unary("sgn", S.Sgn)
+angle = unary("angle", S.Angle, False)
 _conj_physical = unary("conj_physical", S.Conj)
-erf, erfc, erfinv = unary("erf", Sp.Erf), unary("erfc", Sp.Erfc), unary("erfinv", Sp.Erfinv)
-lgamma, digamma, i0 = unary("lgamma", Sp.Lgamma), unary("digamma", Sp.Digamma), unary("i0", Sp.I0)
-hypot, copysign, nextafter = (
-    binary("hypot", M.Hypot, tensors=3),
-    binary("copysign", S.Copysign, tensors=2),
-    binary("nextafter", M.Nextafter, tensors=3),
-)
-logaddexp, logaddexp2 = (
-    binary("logaddexp", M.Logaddexp, False, 3),
-    binary("logaddexp2", M.Logaddexp2, False, 3),
-)
+erf = unary("erf", Sp.Erf)
+erfc = unary("erfc", Sp.Erfc)
+erfinv = unary("erfinv", Sp.Erfinv)
+lgamma = unary("lgamma", Sp.Lgamma)
+digamma = unary("digamma", Sp.Digamma)
+i0 = unary("i0", Sp.I0)
+hypot = binary("hypot", M.Hypot, tensors=3)
+copysign = binary("copysign", S.Copysign, tensors=2)
+nextafter = binary("nextafter", M.Nextafter, tensors=3)
+logaddexp = binary("logaddexp", M.Logaddexp, False, 3)
+logaddexp2 = binary("logaddexp2", M.Logaddexp2, False, 3)
 xlogy = binary("xlogy", M.Xlogy)
 _step, _step_ = binary("heaviside", S.Heaviside, tensors=3), Tensor.heaviside_
 
@@ -115,13 +123,13 @@ def _heaviside_(self: Tensor, values: Tensor) -> Tensor:
 methods(heaviside_=_heaviside_)
 
 
-gcd, lcm = binary("gcd", R.Gcd, tensors=3), binary("lcm", R.Lcm, tensors=3)
-igamma, igammac = binary("igamma", Sp.Igamma, tensors=3), binary("igammac", Sp.Igammac, tensors=3)
-floor_divide, remainder, fmod = (
-    binary("floor_divide", R.FloorDivide, tensors=0),
-    binary("remainder", R.Remainder),
-    binary("fmod", R.Fmod, tensors=2),
-)
+gcd = binary("gcd", R.Gcd, tensors=3)
+lcm = binary("lcm", R.Lcm, tensors=3)
+igamma = binary("igamma", Sp.Igamma, tensors=3)
+igammac = binary("igammac", Sp.Igammac, tensors=3)
+floor_divide = binary("floor_divide", R.FloorDivide, tensors=0)
+remainder = binary("remainder", R.Remainder)
+fmod = binary("fmod", R.Fmod, tensors=2)
 pointwise.ROUNDED.update(floor=R.DivFloor.bind, trunc=R.DivTrunc.bind)
 
 

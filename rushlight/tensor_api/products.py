@@ -352,10 +352,8 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
     sa, sb = a._array.shape, b._array.shape
     for i, j in zip(da, db, strict=True):
         if sa[i] == 1 or sb[j] == 1:
-            a, b = (
-                (a.sum(i, keepdim=True, dtype=a.dtype) if sb[j] == 1 else a),
-                (b.sum(j, keepdim=True, dtype=b.dtype) if sa[i] == 1 and sb[j] != 1 else b),
-            )
+            a = a.sum(i, keepdim=True, dtype=a.dtype) if sb[j] == 1 else a
+            b = b.sum(j, keepdim=True, dtype=b.dtype) if sa[i] == 1 and sb[j] != 1 else b
             sa, sb = a._array.shape, b._array.shape
         if sa[i] != sb[j]:
             raise ShapeError(

@@ -221,10 +221,8 @@ def integer_bounds(low: int, high: int | None, d: Any) -> tuple[int, int]:
         )
     elif digits:
         _warn_if_inexact(low, high, digits, d)
-        low, high = (
-            _round_up(low, digits),
-            high if high - 1 <= 2**digits else _round_down(high, digits),
-        )
+        low = _round_up(low, digits)
+        high = high if high - 1 <= 2**digits else _round_down(high, digits)
         if low >= high:
             raise RuntimeError(
                 f"random_ expects 'from' to be less than 'to' after rounding to {d}, but got "

@@ -127,10 +127,8 @@ def _triangle(name: str, find: Any) -> Any:
     return indices
 
 
-tril_indices, triu_indices = (
-    _triangle("tril_indices", lambda shape, k: np.tri(*shape, k, bool)),
-    _triangle("triu_indices", lambda shape, k: ~np.tri(*shape, k - 1, bool)),
-)
+tril_indices = _triangle("tril_indices", lambda shape, k: np.tri(*shape, k, bool))
+triu_indices = _triangle("triu_indices", lambda shape, k: ~np.tri(*shape, k - 1, bool))
 
 
 @method

@@ -205,10 +205,8 @@ def conv_options(
     """
     name = f"conv{rank}d"
     batched = check(name, rank, shape, weight, bias, groups, False)
-    stride, dilation = (
-        expanded(stride, rank, "stride", name),
-        expanded(dilation, rank, "dilation", name),
-    )
+    stride = expanded(stride, rank, "stride", name)
+    dilation = expanded(dilation, rank, "dilation", name)
     if min(stride) < 1:
         raise RuntimeError(f"{name}: non-positive stride is not supported, but stride is {stride}.")
     if min(dilation) < 1:
@@ -354,14 +352,10 @@ def transposed_options(
     """
     name = f"conv_transpose{rank}d"
     batched = check(name, rank, shape, weight, bias, groups, True)
-    stride, dilation = (
-        expanded(stride, rank, "stride", name),
-        expanded(dilation, rank, "dilation", name),
-    )
-    padding, extra = (
-        expanded(padding, rank, "padding", name),
-        expanded(output_padding, rank, "output_padding", name),
-    )
+    stride = expanded(stride, rank, "stride", name)
+    dilation = expanded(dilation, rank, "dilation", name)
+    padding = expanded(padding, rank, "padding", name)
+    extra = expanded(output_padding, rank, "output_padding", name)
     if min(stride) < 1 or min(dilation) < 1 or min(padding) < 0 or min(extra) < 0:
         raise RuntimeError(
             f"{name}: stride {stride} and dilation {dilation} must be positive, paddings {padding},"

@@ -385,10 +385,8 @@ def multilabel_margin_loss(
             "multilabel_margin_loss: Expected a vector or a matrix, but got"
             f" {tuple(input._array.shape)}"
         )
-    x, y = (
-        input.reshape(-1, input.shape[-1] if input.dim() else 1),
-        target.reshape(-1, input.shape[-1] if input.dim() else 1),
-    )
+    x = input.reshape(-1, input.shape[-1] if input.dim() else 1)
+    y = target.reshape(-1, input.shape[-1] if input.dim() else 1)
     named = (y < 0).cumsum(1) == 0  # (N, C): entries that are labels
     safe = y.masked_fill(~named, 0)
     is_label = T.zeros_like(x.detach()).scatter_add_(1, safe, named.to(x.dtype)) > 0

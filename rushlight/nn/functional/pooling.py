@@ -97,10 +97,8 @@ def geometry(
     kernel = expanded(kernel_size, rank, "kernel_size", name)
     none = stride is None or (isinstance(stride, (tuple, list)) and not stride)
     steps = kernel if none else expanded(stride, rank, "stride", name)
-    pads, dilations = (
-        expanded(padding, rank, "padding", name),
-        expanded(dilation, rank, "dilation", name),
-    )
+    pads = expanded(padding, rank, "padding", name)
+    dilations = expanded(dilation, rank, "dilation", name)
     if min(kernel) < 1:
         raise RuntimeError(f"{name}: kernel size should be greater than zero, but got {kernel}.")
     if min(steps) < 1:

@@ -131,11 +131,9 @@ def run(cell: str, args: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tensor | None
     if batch_first:
         out = out.transpose(0, 1)
     if single:
-        out, h, c = (
-            out.squeeze(0 if batch_first else 1),
-            h.squeeze(1),
-            None if c is None else c.squeeze(1),
-        )
+        out = out.squeeze(0 if batch_first else 1)
+        h = h.squeeze(1)
+        c = None if c is None else c.squeeze(1)
     return out, h, c
 
 

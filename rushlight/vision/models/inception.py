@@ -120,10 +120,8 @@ class InceptionE(nn.Module):
     def __init__(self, in_channels: int, conv_block: Conv | None = None) -> None:
         super().__init__()
         conv = conv_block or BasicConv2d
-        row, column = (
-            {"kernel_size": (1, 3), "padding": (0, 1)},
-            {"kernel_size": (3, 1), "padding": (1, 0)},
-        )
+        row = {"kernel_size": (1, 3), "padding": (0, 1)}
+        column = {"kernel_size": (3, 1), "padding": (1, 0)}
         self.branch1x1 = conv(in_channels, 320, kernel_size=1)
         self.branch3x3_1 = conv(in_channels, 384, kernel_size=1)
         self.branch3x3_2a = conv(384, 384, **row)

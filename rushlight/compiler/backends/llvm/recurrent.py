@@ -249,10 +249,8 @@ class Blocks:
                 g = Code(f.module, name, packing.SIGNATURE, f.dtype)
                 packing.write_turned(g, columns, self.depth, size * f.lanes, self.depth)
                 g.end()
-            source, to = (
-                f.at(weight, f.mul(column, self.depth)),
-                f.at(target, f.mul(column, self.depth)),
-            )
+            source = f.at(weight, f.mul(column, self.depth))
+            to = f.at(target, f.mul(column, self.depth))
             f.do(f"call void @{name}(ptr {source}, ptr {to}, i64 {self.depth})")
 
         over = self.width - self.columns

@@ -6,19 +6,39 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.core.overrides import switch
 from rushlight.core.tensor import Tensor
 from rushlight.masked import normalizations, reductions
 
-KEPT = (
-    "abs ceil cos detach exp floor log log1p log2 neg reciprocal relu round rsqrt sigmoid sign sin "
-    "sqrt square tanh trunc to reshape view transpose permute unsqueeze squeeze __getitem__ __neg__"
-)
-BINARY = (
-    "__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __pow__ "
-    "add sub mul div pow __eq__ __ne__ __lt__ __le__ __gt__ __ge__"
-)
-REDUCED = "sum prod amax amin argmax argmin mean median norm std var softmax log_softmax"
-MOVING = ("reshape", "view", "transpose", "permute", "unsqueeze", "squeeze", "__getitem__")
+UNARY = """
+    abs absolute acos acosh angle arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh
+    bitwise_not ceil clamp clip conj_physical cos cosh deg2rad digamma erf erfc erfinv exp exp2
+    expm1 fix floor frac i0 lgamma log log10 log1p log2 logit nan_to_num neg negative positive
+    rad2deg reciprocal relu round rsqrt sgn sigmoid sign signbit sin sinc sinh sqrt square tan tanh
+    trunc
+""".split()  # noqa: SIM905
+KEPT = """
+    __invert__ __neg__ clone contiguous detach double float half isfinite isinf isnan isreal to
+""".split()  # noqa: SIM905
+BINARY = """
+    add arctan2 atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor div
+    divide eq floor_divide fmax fmin fmod ge greater greater_equal gt le less less_equal logaddexp
+    logaddexp2 lt maximum minimum mul multiply ne nextafter not_equal pow remainder sub subtract
+    true_divide
+""".split()  # noqa: SIM905
+OPERATORS = """
+    __add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__ __pow__ __rpow__
+    __floordiv__ __mod__ __and__ __or__ __xor__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__
+""".split()  # noqa: SIM905
+REDUCED = """
+    sum prod amax amin argmax argmin mean median norm std var softmax log_softmax
+""".split()  # noqa: SIM905
+MOVING = """
+    __getitem__ chunk expand flatten flip movedim narrow permute repeat reshape select split squeeze
+    swapaxes t transpose unbind unfold unsqueeze view
+""".split()  # noqa: SIM905
+LIKE = ("ones_like", "zeros_like", "empty_like", "full_like")
+JOINED = ("cat", "stack")
 
 
 class MaskedTensor:
@@ -45,6 +65,7 @@ class MaskedTensor:
                 f"MaskedTensor: data of shape {tuple(data.shape)} and mask of shape "
                 f"{tuple(mask.shape)} must have one shape."
             )
+        switch.stay_on()  # functions ask their arguments from now on
         self._data, self._mask = data, mask
         if requires_grad:
             data.requires_grad_()
@@ -76,6 +97,37 @@ class MaskedTensor:
     @property
     def grad(self) -> MaskedTensor | None:
         return None if self._data.grad is None else MaskedTensor(self._data.grad, self._mask)
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Functions are methods; those that have none refuse."""
+        kwargs, name = kwargs or {}, func.__name__
+        if name in JOINED:
+            parts = args[0]
+            masks = func([p._mask for p in parts], *args[1:], **kwargs)
+            return cls(func([p._data for p in parts], *args[1:], **kwargs), masks)
+        if name in BINARY and not isinstance(args[0], cls):
+            return cls(func(args[0], args[1]._data, **kwargs), args[1]._mask)
+        if name in LIKE:
+            return cls(func(args[0]._data, *args[1:], **kwargs), args[0]._mask)
+        method = getattr(cls, name, None)
+        if method is None or not isinstance(args[0], cls):
+            return NotImplemented
+        return method(*args, **kwargs)
+
+    def item(self) -> Any:
+        """The one element as a number."""
+        return self._data.item()
+
+    def numel(self) -> int:
+        """How many elements there are, selected or not."""
+        return self._data.numel()
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floats."""
+        return self._data.is_floating_point()
 
     def dim(self) -> int:
         """How many dims there are."""
@@ -120,22 +172,31 @@ def _word(value: Any, selected: bool, floating: bool) -> str:
 def _kept(name: str) -> Any:
     def method(self: MaskedTensor, *args: Any, **kwargs: Any) -> MaskedTensor:
         data = getattr(self._data, name)(*args, **kwargs)
-        mask = getattr(self._mask, name)(*args, **kwargs) if name in MOVING else self._mask
+        return self if data is self._data and name[-1] == "_" else MaskedTensor(data, self._mask)
+
+    return method
+
+
+def _moving(name: str) -> Any:
+    def method(self: MaskedTensor, *args: Any, **kwargs: Any) -> Any:
+        data, mask = [getattr(x, name)(*args, **kwargs) for x in (self._data, self._mask)]
+        if isinstance(data, tuple):
+            return tuple([MaskedTensor(d, m) for d, m in zip(data, mask, strict=True)])
         return MaskedTensor(data, mask)
 
     return method
 
 
 def _binary(name: str) -> Any:
-    def method(self: MaskedTensor, other: Any) -> MaskedTensor:
-        mask = self._mask
+    def method(self: MaskedTensor, other: Any, **kwargs: Any) -> MaskedTensor:
         if isinstance(other, MaskedTensor):
-            if not bool((mask == other._mask).all()):
+            if not bool((self._mask == other._mask).all()):
                 raise ValueError(
                     "Input masks must match. If you need support for this, combine them first."
                 )
             other = other._data
-        return MaskedTensor(getattr(self._data, name)(other), mask)
+        data = getattr(self._data, name)(other, **kwargs)
+        return self if data is self._data else MaskedTensor(data, self._mask)
 
     return method
 
@@ -155,8 +216,17 @@ def _reduced(name: str) -> Any:
     return method
 
 
-for _names, _make in ((KEPT, _kept), (BINARY, _binary), (REDUCED, _reduced)):
-    for _name in _names.split():
+def _in_place(names: list[str]) -> list[str]:
+    return [f"{name}_" for name in names if hasattr(Tensor, f"{name}_")]
+
+
+for _names, _make in (
+    (KEPT + UNARY + _in_place(UNARY), _kept),
+    (MOVING, _moving),
+    (BINARY + OPERATORS + _in_place(BINARY), _binary),
+    (REDUCED, _reduced),
+):
+    for _name in _names:
         setattr(MaskedTensor, _name, _make(_name))
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import rushlight
+from rushlight.masked.maskedtensor import BINARY, UNARY
 
 REDUCTIONS = ["sum", "prod", "mean", "amax", "amin", "var", "std", "logsumexp", "norm", "median"]
 ALONG = ["softmax", "log_softmax", "softmin", "cumsum", "cumprod", "argmax", "argmin"]
@@ -67,3 +68,41 @@ def test_masked_tensor():
 def test_the_documentation_calls_them_by_another_module(fw):
     x, mask = fw.tensor([1.0, 2.0]), fw.tensor([True, False])
     assert fw.masked._ops.sum(x, 0, mask=mask).item() == 1
+
+
+FUNCTIONS = {
+    **{name: lambda lib, x, name=name: getattr(lib, name)(x / 8) for name in UNARY},
+    **{
+        name: lambda lib, x, name=name: getattr(lib, name)(x, x) for name in BINARY if name != "pow"
+    },
+    "method": lambda lib, x: x.log().add(x).mul_(2),
+    "a tensor first": lambda lib, x: lib.ones(2, 3) + x,
+    "transposed": lambda lib, x: x.t(),
+    "split": lambda lib, x: x.split(1)[1],
+    "select": lambda lib, x: lib.select(x, 0, 1),
+    "expand": lambda lib, x: x[None].expand(2, 2, 3),
+    "cat": lambda lib, x: lib.cat([x, x], 1),
+    "stack": lambda lib, x: lib.stack([x, x]),
+    "ones_like": lambda lib, x: lib.ones_like(x),
+    "sum": lambda lib, x: lib.sum(x, 1),
+    "softmax": lambda lib, x: lib.softmax(x, 1),
+    "item": lambda lib, x: lib.masked.masked_tensor(
+        lib.tensor(x.sum().item()), lib.tensor(x.numel() == 6)
+    ),
+}
+ABSENT = {"bitwise_not", "clamp", "clip", "pow", "relu"}  # of torch's
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - ABSENT))
+def test_functions_of_the_library(name):
+    found = []
+    for lib in (torch, rushlight):
+        x = lib.arange(1.0, 7.0).view(2, 3)
+        x = x.long() if name.startswith("bitwise") else x
+        mask = lib.tensor([[True, False, True], [True, True, False]])
+        r = FUNCTIONS[name](lib, lib.masked.masked_tensor(x, mask))
+        mask = r.get_mask()
+        found.append((mask.tolist(), str(r.dtype), r.get_data()[mask].tolist()))
+    assert found[1][:2] == found[0][:2]
+    assert found[1][2] == pytest.approx(found[0][2], rel=1e-5, nan_ok=True)

@@ -1,6 +1,7 @@
 """Whole modules, optimizers and state dicts, between torch and here."""
 
 import copy
+import importlib
 import io
 import pickle
 
@@ -186,6 +187,15 @@ def test_every_layer_is_where_torch_has_it():
             found = names.torch_name(ours.__module__, ours.__qualname__)
             assert found == (theirs.__module__, theirs.__qualname__)
             assert names.find(*found) is ours
+
+
+def test_what_is_in_parts_of_a_module_is_in_the_whole_too():
+    for part, home in names.PARTS.items():
+        ours, theirs = importlib.import_module(part), importlib.import_module(home)
+        whole = importlib.import_module(home.replace("torch", "rushlight", 1))
+        for name, kind in vars(ours).items():
+            if isinstance(kind, type) and kind.__module__ == part and hasattr(theirs, name):
+                assert getattr(whole, name) is kind
 
 
 def test_every_optimizer_is_where_torch_has_it():

@@ -13,6 +13,8 @@ from rushlight.nn.modules.adaptive_pooling import (
     AdaptiveMaxPool1d,
     AdaptiveMaxPool2d,
     AdaptiveMaxPool3d,
+    _AdaptiveAvgPoolNd as _AdaptiveAvgPoolNd,
+    _AdaptiveMaxPoolNd as _AdaptiveMaxPoolNd,
 )
 from rushlight.nn.modules.module import Module
 from rushlight.nn.modules.utils import _ntuple, fields

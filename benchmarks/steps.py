@@ -172,6 +172,16 @@ def check(name, rows):
                 raise SystemExit(f"{name}: step {step} of {engine} gives {a}, but torch {b}.")
 
 
+def processor():
+    """The name and model of the processor, where Linux tells them."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    told = dict([part.strip() for part in line.split(":", 1)] for line in lines if ":" in line)
+    if "model name" not in told:
+        return platform.processor() or platform.machine()
+    return f"{told['model name']}, model {told.get('model', '?')}"
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--threads", type=int, nargs="+", default=[1, 2])
@@ -186,7 +196,7 @@ def main():
         work(given.engine, given.threads[0])
         return
     engines = ["torch", *["torch compile"] * given.torch_compile, "rushlight", "rushlight compile"]
-    record = {"machine": platform.processor() or platform.machine(), "threads": {}}
+    record = {"machine": processor(), "threads": {}}
     for threads in given.threads:
         rows = record["threads"][str(threads)] = {}
         for name in given.only.split(","):

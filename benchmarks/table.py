@@ -115,6 +115,7 @@ def main():
     tables = (
         ("eager", "results.json", eager_table, EAGER_HEADS),
         ("steps", "steps.json", steps_table, STEPS_HEADS),
+        ("steps on Intel", "steps_intel.json", steps_table, STEPS_HEADS),
         ("parts", "parts.json", parts_table, PARTS_HEADS),
         ("gpu", "gpu.json", gpu_table, GPU_HEADS),
     )

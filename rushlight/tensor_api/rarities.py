@@ -380,8 +380,7 @@ def _converted(result: Any, cls: Any) -> Any:
 
 ABSENT = """
     chalf dequantize int_repr q_per_channel_axis q_per_channel_scales q_per_channel_zero_points
-    q_scale q_zero_point qscheme resize_as_sparse_ sparse_resize_ sparse_resize_and_clear_ sspaddmm
-    to_mkldnn to_padded_tensor to_sparse_bsc to_sparse_bsr
+    q_scale q_zero_point qscheme sspaddmm to_mkldnn to_padded_tensor to_sparse_bsc to_sparse_bsr
 """
 
 

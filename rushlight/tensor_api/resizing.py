@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from rushlight import dtypes, formats
+from rushlight.core.sparse import SparseArray
 from rushlight.core.state import modes
 from rushlight.core.tensor import Tensor, bump
 from rushlight.core.window import packed_strides
 from rushlight.errors import DTypeError, GraphError
+from rushlight.ops.sparse.pattern import Coordinates, empty_pattern
+from rushlight.ops.sparse.rules import is_sparse
 from rushlight.tensor_api._common import method, resize, shape_of
 from rushlight.tensor_api.storage import tensor_on
 
@@ -42,10 +45,82 @@ def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = No
 
 @method
 def resize_as_(input: Tensor, the_template: Tensor, memory_format: Any = None) -> Tensor:
-    """``resize_`` to the shape of another tensor."""
+    """``resize_`` to the shape of another tensor; ``sparse_resize_`` if both are sparse."""
+    if is_sparse(input) and is_sparse(the_template):
+        return resize_as_sparse_(input, the_template)
     if memory_format is formats.preserve_format:
         memory_format = formats.suggested(the_template._array)
     return resize_(input, *the_template._array.shape, memory_format=memory_format)
+
+
+@method
+def sparse_resize_(self: Tensor, size: Any, sparse_dim: int, dense_dim: int) -> Tensor:
+    """Another shape for a sparse tensor; its entries stay where they are.
+
+    Args:
+        size: the new shape. While there are entries, sparse dims may only get longer, and dense
+            ones keep their size.
+        sparse_dim, dense_dim: how many leading dims are sparse, and how many are dense then.
+
+    Example:
+        >>> import rushlight as torch
+        >>> x = torch.sparse_coo_tensor([[0, 1]], torch.ones(2), (2,))
+        >>> x.sparse_resize_((3,), 1, 0).to_dense()
+        tensor([1., 1., 0.])
+    """
+    shape, array = coordinates_of("sparse_resize_", self, size, sparse_dim, dense_dim)
+    old = array.pattern
+    if old.count:
+        grown = len(old.shape) == sparse_dim and shape[sparse_dim:] == array.values.shape[1:]
+        if not grown or any(n < m for n, m in zip(shape, old.shape, strict=False)):
+            raise RuntimeError(
+                f"sparse_resize_: a tensor with {old.count} entries, {len(old.shape)} sparse dims "
+                f"and the shape {array.shape} cannot have {sparse_dim} sparse dims and the shape "
+                f"{shape}: sparse dims may only get longer, and dense ones have to stay. Make "
+                "another tensor, or drop the entries with sparse_resize_and_clear_."
+            )
+        pattern = Coordinates(old.coordinates, shape[:sparse_dim], old.coalesced)
+        array.become(SparseArray(pattern, array.values))
+        bump(self)
+        return self
+    return sparse_resize_and_clear_(self, size, sparse_dim, dense_dim)
+
+
+@method
+def sparse_resize_and_clear_(self: Tensor, size: Any, sparse_dim: int, dense_dim: int) -> Tensor:
+    """``sparse_resize_`` to any shape, as the entries are dropped."""
+    name = "sparse_resize_and_clear_"
+    shape, array = coordinates_of(name, self, size, sparse_dim, dense_dim)
+    values = np.zeros((0, *shape[sparse_dim:]), array.dtype)
+    array.become(SparseArray(empty_pattern(shape[:sparse_dim]), values))
+    bump(self)
+    return self
+
+
+@method
+def resize_as_sparse_(self: Tensor, the_template: Tensor) -> Tensor:
+    """``sparse_resize_`` to the shape of another sparse tensor, with as many sparse dims."""
+    if not is_sparse(the_template):
+        raise RuntimeError("resize_as_sparse_: the template must be sparse, too.")
+    shape, dims = tuple(the_template._array.shape), len(the_template._array.pattern.shape)
+    return sparse_resize_(self, shape, dims, len(shape) - dims)
+
+
+def coordinates_of(
+    name: str, x: Tensor, size: Any, sparse_dim: int, dense_dim: int
+) -> tuple[tuple[int, ...], Any]:
+    """The new shape and the array of x. RuntimeError unless x is a sparse leaf of coordinates."""
+    shape = shape_of((size,), name)
+    if not is_sparse(x) or x._array.pattern.layout is not formats.sparse_coo:
+        raise RuntimeError(f"{name}: expected a tensor with the layout sparse_coo.")
+    if x.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    if len(shape) != sparse_dim + dense_dim:
+        raise RuntimeError(
+            f"{name}: the number of dims must be sparse_dim ({sparse_dim}) + dense_dim "
+            f"({dense_dim}), but the size is {shape}."
+        )
+    return shape, x._array
 
 
 @method

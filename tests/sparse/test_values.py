@@ -344,3 +344,40 @@ def test_new_tensors_like_a_sparse_one():
         with pytest.raises(TypeError):
             values.new(s._indices(), values)
     same(*found)
+
+
+RESIZED = {
+    "an empty one as another": lambda o: o.s.new().resize_as_(o.h),
+    "the same, as sparse": lambda o: o.s.new().resize_as_sparse_(o.s),
+    "longer": lambda o: o.s.sparse_resize_((7, 5), 2, 0),
+    "longer, with dense dims": lambda o: o.h.sparse_resize_((9, 2), 1, 1),
+    "another kind, cleared": lambda o: o.s.sparse_resize_and_clear_((4, 2, 3), 1, 2),
+    "cleared": lambda o: o.h.sparse_resize_and_clear_((3, 2), 1, 1),
+    "without entries": lambda o: o.s.zero_().sparse_resize_((2, 3), 1, 1),
+}
+
+
+@pytest.mark.parametrize("name", RESIZED)
+def test_other_shapes(name):
+    def call(o):
+        x = RESIZED[name](o)
+        return x, x.sparse_dim(), x.dense_dim(), x._nnz(), x.is_coalesced()
+
+    same(*both(call))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda o: o.s.sparse_resize_((2, 5), 2, 0),
+        lambda o: o.s.sparse_resize_((4, 5), 1, 1),
+        lambda o: o.s.sparse_resize_((4, 5), 2, 1),
+        lambda o: o.s.requires_grad_().sparse_resize_((7, 5), 2, 0),
+        lambda o: o.s.to_dense().sparse_resize_((7, 5), 2, 0),
+        lambda o: o.s.resize_as_sparse_(o.s.to_dense()),
+    ],
+)
+def test_shapes_that_entries_do_not_fit(call):
+    for lib in (torch, rushlight):
+        with pytest.raises(RuntimeError):
+            call(operands(lib))

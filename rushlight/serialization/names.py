@@ -35,7 +35,6 @@ MOVED = {
     ("torch.serialization", "_get_layout"): _REBUILD,
     ("torch._utils", "_rebuild_parameter"): _PARAMETER,
     ("torch._utils", "_rebuild_parameter_with_state"): _PARAMETER,
-    ("torch.optim.adamw", "AdamW"): "rushlight.optim.adam",
     ("torch.optim", "Adafactor"): "rushlight.optim.adafactor",
     ("torch.optim", "Muon"): "rushlight.optim.muon",
 }

@@ -94,7 +94,7 @@ torch.Tensor torch.Size torch.dtype torch.nn.parameter.Parameter torch.nn.module
 torch.nn.modules.activation.MultiheadAttention torch.nn.modules.activation.PReLU
 torch.nn.modules.conv.ConvTranspose2d torch.nn.modules.loss.HingeEmbeddingLoss
 torch.nn.modules.rnn.LSTMCell
-torch.optim.adam.AdamW torch.distributions.normal.Normal torch.utils.data.dataset.TensorDataset
+torch.optim.adamw.AdamW torch.distributions.normal.Normal torch.utils.data.dataset.TensorDataset
 torchvision.transforms.transforms.ToTensor torchvision.transforms.transforms.RandomCrop
 torchvision.datasets.fakedata.FakeData torchvision.models.squeezenet.SqueezeNet
 torchvision.models.resnet.BasicBlock

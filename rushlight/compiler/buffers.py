@@ -17,6 +17,7 @@ from sys import getrefcount
 from typing import Any
 
 from rushlight.compiler.graph import Value
+from rushlight.compiler.parts import same_strides
 from rushlight.compiler.program import empty
 from rushlight.core.device_array import DeviceArray, driver_of
 from rushlight.core.tensor import Tensor
@@ -25,13 +26,13 @@ HELD = 2  # references to what only one place and getrefcount's argument refer t
 
 
 class Buffers:
-    """Memory of the gradients of some leaves. ``renewed`` counts how often one got other memory,
-    which entries have to know.
+    """Memory of the gradients of some leaves, with strides. ``renewed`` counts how often one got
+    other memory, which entries have to know.
     """
 
-    def __init__(self, leaves: list[Any], values: list[Value]) -> None:
-        self.leaves, self.values = leaves, values
-        self.specs = [(v.shape, v.dtype, v.driver) for v in values]
+    def __init__(self, leaves: list[Any], values: list[Value], strides: list[Any]) -> None:
+        self.leaves, self.values, self.strides = leaves, values, strides
+        self.specs = [(v.shape, v.dtype, v.driver, s) for v, s in zip(values, strides, strict=True)]
         self.arrays: list[Any] = [None] * len(leaves)
         self.renewed = 0
 
@@ -44,7 +45,7 @@ class Buffers:
         """Make sure that no array is anybody else's, but its leaf's."""
         arrays = self.arrays
         for i, (leaf, value) in enumerate(zip(leaves, self.values, strict=True)):
-            if arrays[i] is None and may_adopt(leaf, value):
+            if arrays[i] is None and may_adopt(leaf, value, self.strides[i]):
                 arrays[i] = leaf._grad._array  # type: ignore[union-attr]
                 self.renewed += 1
             if leaf._grad is not None and leaf._grad._array is arrays[i]:
@@ -52,11 +53,11 @@ class Buffers:
             else:
                 free = arrays[i] is not None and getrefcount(arrays[i]) == HELD
             if not free:
-                arrays[i] = empty(value)
+                arrays[i] = empty(value, self.strides[i])
                 self.renewed += 1
 
 
-def may_adopt(leaf: Tensor, value: Value) -> bool:
+def may_adopt(leaf: Tensor, value: Value, strides: Any) -> bool:
     """Whether a program can write over the gradient that eager code left, as nobody has it but its
     leaf.
     """
@@ -67,5 +68,7 @@ def may_adopt(leaf: Tensor, value: Value) -> bool:
         return False
     a, plain = g._array, not g._wants_grad and g._node is None and g._link is None
     fits = (a.shape, a.dtype, driver_of(g)) == (value.shape, value.dtype, value.driver)
-    rows = a.flags.c_contiguous if type(a) is DeviceArray else a.flags.carray
-    return plain and fits and a.base is None and bool(rows)
+    if type(a) is DeviceArray:
+        return bool(plain and fits and a.base is None and a.flags.c_contiguous)
+    lies = same_strides(a, strides) and a.flags.writeable
+    return bool(plain and fits and a.base is None and lies)

@@ -75,7 +75,8 @@ class Input:
 class Graph:
     """inputs; nodes in order; results, the values that the call returns; updates, pairs (Input of
     kind state or argument, Value): the content that the input's memory has after the call; fresh,
-    values of new tensors that outlive the call (gradients).
+    values of new tensors that outlive the call (gradients); laid, their strides in bytes, None for
+    row by row.
     """
 
     inputs: list[Input] = field(default_factory=list)
@@ -84,6 +85,7 @@ class Graph:
     updates: list[tuple[Input, Value]] = field(default_factory=list)
     fresh: list[Value] = field(default_factory=list)
     count: int = 0
+    laid: list[tuple[int, ...] | None] = field(default_factory=list)
 
     def value(self, shape: tuple[int, ...], dtype: Any) -> Value:
         """A new value."""

@@ -8,6 +8,7 @@ its dims in another order then, it is written to there, too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -127,29 +128,39 @@ def memory_of(x: Any, strides: tuple[int, ...] | None, shape: tuple[int, ...]) -
     return as_strided(x, shape, packed_strides(shape, x.itemsize))
 
 
-def as_they_lie(graph: Graph) -> Graph:
-    """The graph whose inputs with strides are memory, and the arrays views of it. See Note [Inputs
-    as they lie].
+def as_they_lie(graph: Graph, laid: Sequence[tuple[int, ...] | None] = ()) -> Graph:
+    """The graph whose inputs with strides are memory, and the arrays views of it; so are new
+    tensors, which are ``laid`` with strides. See Note [Inputs as they lie].
     """
-    if not any([i.strides for i in graph.inputs]):
+    if not any([*laid, *[i.strides for i in graph.inputs]]):
         return graph
     out = Graph([], [], graph.results, [], graph.fresh, graph.count)
     entries = {id(i): seen(out, i) for i in graph.inputs}
     out.nodes += graph.nodes
     for i, v in graph.updates:
         entry, part = entries[id(i)]
-        for op, params in part.back() if part is not None else ():
-            v = viewed(out, op, v, **params)
-        out.updates.append((entry, v))
+        out.updates.append((entry, whole(out, v, part)))
+    given = zip(graph.fresh, laid or [None] * len(graph.fresh), strict=True)
+    out.fresh = [whole(out, v, where(v, strides)) for v, strides in given]
     return out
+
+
+def whole(graph: Graph, v: Value, part: Part | None) -> Value:
+    """The memory of a value that is all of it."""
+    for op, params in part.back() if part is not None else ():
+        v = viewed(graph, op, v, **params)
+    return v
+
+
+def where(v: Value, strides: tuple[int, ...] | None) -> Part | None:
+    """Where a value with strides lies."""
+    return None if strides is None else Part.of(v.shape, strides, v.dtype.itemsize)
 
 
 def seen(graph: Graph, entry: Input) -> tuple[Input, Part | None]:
     """An input of a graph to be, with a view of it in its place if it has strides."""
     v = entry.value
-    part = None
-    if entry.strides is not None:
-        part = Part.of(v.shape, entry.strides, v.dtype.itemsize)
+    part = where(v, entry.strides)
     if part is None:
         graph.inputs.append(entry)
         return entry, None

@@ -69,6 +69,7 @@ def build(graph: Graph, backend: str | None = None, room: Room | None = None) ->
         if len(places) > 1 and backend is None:
             for i in graph.inputs:
                 i.strides = None
+            graph.laid = [None] * len(graph.fresh)
             return Staged(graph, places)  # programs of the CPU and of GPUs in turns
         return on_cpu(graph, backend, room)
 
@@ -104,7 +105,7 @@ def on_cpu(graph: Graph, backend: str | None = None, room: Room | None = None) -
     def write() -> Planner:
         with collector_paused():
             simple = simplified(graph)
-            return Planner(simple, expanded(as_they_lie(simple)), given)
+            return Planner(simple, expanded(as_they_lie(simple, graph.laid)), given)
 
     native = program.build(graph, write, room, kept=not checking)
     if checking and native.is_new:

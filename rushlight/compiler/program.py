@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from rushlight.compiler.graph import Graph, Value
 from rushlight.core.device_array import device_empty
@@ -44,8 +45,11 @@ def run_noted(program: Any, inputs: Operands, outputs: list[Any]) -> None:
         program.run(inputs, outputs)
 
 
-def empty(v: Value) -> Any:
-    """An uninitialised array for a value, where it is."""
+def empty(v: Value, strides: tuple[int, ...] | None = None) -> Any:
+    """An uninitialised array for a value, where it is, that has memory of its own."""
+    if strides is not None:
+        like = as_strided(np.empty((), v.dtype), v.shape, strides)
+        return np.empty_like(like, subok=False)  # in the same order
     if v.driver is None:
         return np.empty(v.shape, v.dtype)
     return device_empty(v.shape, v.dtype, v.driver)

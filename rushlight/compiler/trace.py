@@ -410,6 +410,7 @@ class Trace(TracedNumbers):
             if g is not None and (before is None or g is not before()):
                 fresh.append(leaf)
                 graph.fresh.append(self.operand(g))
+                graph.laid.append(g._array.strides if is_all(g._array) else None)
         if returned is not None:
             self._check_survivors(returned, fresh)
         return fresh

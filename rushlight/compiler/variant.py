@@ -77,7 +77,7 @@ class Variant:
         self.sets = [[empty(v) for v in self.graph.results] for _ in range(2)]
         self.turns = trace.turns if any(trace.turns) else None  # of results, see Trace._turned
         self.single = structure is TENSOR and self.aliases is None and self.turns is None
-        self.buffers = Buffers(self.leaves, self.graph.fresh)
+        self.buffers = Buffers(self.leaves, self.graph.fresh, self.graph.laid)
         # which of them had no gradient before the last call
         self.absent = [True] * len(self.leaves)
         self.entry: Any = None

@@ -108,7 +108,49 @@ def test_steps_on_parameters(layout):
     assert run._compiled.eager is None
     np.testing.assert_allclose(w.detach().numpy(), v.detach().numpy(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(w.grad.numpy(), v.grad.numpy(), rtol=1e-3, atol=1e-6)
-    assert w.stride() == v.stride()
+    assert (w.stride(), w.grad.stride()) == (v.stride(), v.grad.stride())
+
+
+def test_gradients_that_somebody_holds_stay_as_they_are():
+    w = rl.ones(4, 6).t().requires_grad_()
+
+    def step(x):
+        w.grad = None
+        (w * x).sum().backward()
+
+    run, held = rl.compile(step), []
+    for k in range(8):
+        run(rl.full((6, 4), float(k)))
+        assert w.grad.stride() == (1, 6)
+        held.append(w.grad[0] if k % 2 else w.grad.numpy())
+    assert run._compiled.eager is None
+    for k, g in enumerate(held):
+        assert (g == k).all()
+
+
+def test_a_network_with_channels_last():
+    found = []
+    for m in (rl, torch):
+        m.manual_seed(0)
+        net = m.nn.Sequential(
+            m.nn.Conv2d(3, 8, 3), m.nn.BatchNorm2d(8), m.nn.ReLU(), m.nn.Conv2d(8, 4, 2)
+        )
+        net = net.to(memory_format=m.channels_last)
+        optimizer = m.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+        x = m.from_numpy(np.random.default_rng(0).standard_normal((2, 3, 9, 9)).astype(np.float32))
+
+        def step(x, net=net, optimizer=optimizer):
+            optimizer.zero_grad()
+            loss = net(x).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = rl.compile(step) if m is rl else step
+        losses = [run(x.contiguous(memory_format=m.channels_last)).item() for _ in range(6)]
+        found.append((losses, [(p.stride(), p.grad.stride()) for p in net.parameters()]))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-3)
+    assert found[0][1] == found[1][1]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -80,8 +80,8 @@ class Native:
         self.is_number = [i.kind == "number" for i in graph.inputs]
         self.strides: list[Any] = [i.strides for i in graph.inputs]
         kept = [None] * len(graph.results), [i.strides for i, _ in graph.updates]
-        self.end_strides = [*kept[0], *kept[1], *[None] * len(graph.fresh)]
-        self.in_rows = not any(kept[1])
+        self.end_strides = [*kept[0], *kept[1], *(graph.laid or [None] * len(graph.fresh))]
+        self.in_rows = not any(self.end_strides)
         self.first_end = self.given + len(plan.constants)  # the slots before are inputs
         self.allocate(plan, engines, code)
         self.write_table(plan, code)

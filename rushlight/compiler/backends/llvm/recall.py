@@ -181,7 +181,7 @@ def described(graph: Graph, engines: list[Any]) -> str:
     ]
     positions = {id(i): k for k, i in enumerate(graph.inputs)}
     updates = [(positions[id(i)], v) for i, v in graph.updates]
-    lines.append(f"{graph.results} {updates} {graph.fresh} {graph.count}")
+    lines.append(f"{graph.results} {updates} {graph.fresh} {graph.laid} {graph.count}")
     return "\n".join(lines)
 
 

@@ -293,6 +293,10 @@ def full_like(
         tensor([7., 7.])
     """
     expect_tensors("full_like", input)
+    if input._array.__class__ is WrappedArray:
+        options = {"fill_value": fill_value, **({} if dtype is None else {"dtype": dtype})}
+        made = rules.ask("full_like", full_like, input, **options)
+        return made.requires_grad_() if requires_grad else made  # type: ignore[no-any-return]
     out = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
     moving = moving_number(fill_value, out._array.dtype, fills=True)
     if moving is not None and not requires_grad:

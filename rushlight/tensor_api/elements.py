@@ -166,6 +166,8 @@ def _truth(self: Tensor) -> bool:
     if x.size == 1:
         if x.__class__ is np.ndarray and not state.busy and x.dtype in REALS:
             return bool(x.item())
+        if x.__class__ is WrappedArray:
+            return bool(x.item())
         outcome = bool(host(self).reshape(())[()])
         if state.busy and modes.trace is not None and not modes.trace.is_fixed(self):
             modes.trace.assume(lambda: self.detach().reshape(()) != 0, outcome)

@@ -9,8 +9,10 @@ import numpy as np
 from rushlight import dtypes
 from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, driver_of, host
+from rushlight.core.sparse import rules
 from rushlight.core.state import modes, state
 from rushlight.core.tensor import Tensor, value_needed, wrap
+from rushlight.core.wrapped import WrappedArray
 from rushlight.ops import masked
 from rushlight.tensor_api._common import expect_tensor, method, refuse_overlap, store_out
 from rushlight.tensor_api.index_keys import places_in
@@ -117,6 +119,8 @@ def nonzero(input: Tensor, *, out: Tensor | None = None, as_tuple: bool = False)
         tensor([[1],
                 [3]])
     """
+    if input._array.__class__ is WrappedArray and not as_tuple:
+        return rules.ask("nonzero", nonzero, input)
     there = driver_of(input) is not None
     if not there and out is None and not (as_tuple or state.busy) and input._array.ndim:
         return wrap(nonzero_rows(input._array))

@@ -252,7 +252,7 @@ def _as_subclass(self: Tensor, cls: Any) -> Any:
         meet(cls)
     if self._array.__class__ is WrappedArray:
         return self if isinstance(self, cls) else as_wrapper(self)
-    if hasattr(cls, "__torch_dispatch__"):
+    if not may_become(self, cls):
         raise NotSupportedError(
             f"{cls.__name__} defines __torch_dispatch__, which is asked only for tensors that wrap "
             "others: make its tensors with Tensor._make_wrapper_subclass."
@@ -368,10 +368,17 @@ def _torch_function(
         return _converted(result, cls)
 
 
+def may_become(t: Tensor, cls: Any) -> bool:
+    """Whether a tensor can be of a class: wrapper tensors are made, not converted."""
+    return t._array.__class__ is WrappedArray or not hasattr(cls, "__torch_dispatch__")
+
+
 def _converted(result: Any, cls: Any) -> Any:
     """The tensors in a function's result as ``cls``."""
     if isinstance(result, Tensor):
-        return result if isinstance(result, cls) else result.as_subclass(cls)
+        if isinstance(result, cls) or not may_become(result, cls):
+            return result
+        return result.as_subclass(cls)
     if isinstance(result, (tuple, list)) and any([isinstance(r, Tensor) for r in result]):
         parts = [_converted(r, cls) for r in result]
         return type(result)(*parts) if hasattr(result, "_fields") else type(result)(parts)

@@ -405,7 +405,7 @@ def same_memory(x: Tensor) -> Tensor:
     out: Tensor = instance(Tensor, x._array)
     if state.busy and modes.trace is not None:
         modes.trace.aliased(out, x)
-    return out
+    return out if x._array.__class__ is not WrappedArray else as_wrapper(out)
 
 
 def _set_data(self: Tensor, value: Tensor) -> None:

@@ -99,6 +99,10 @@ CALLS = {
     "embedding": lambda lib, w: lib.nn.functional.embedding(
         lib.tensor([1, 0]), counted(lib, w, 2, 3)
     ),
+    "data": lambda lib, w: ones(lib, w, 2, requires_grad=True).data,
+    "full_like": lambda lib, w: lib.full_like(counted(lib, w, 2), 7.0),
+    "nonzero": lambda lib, w: lib.nonzero(counted(lib, w, 2, 2)).contiguous(),
+    "iterate": lambda lib, w: list(counted(lib, w, 2, 2)),
     "deepcopy": lambda lib, w: copy.deepcopy(counted(lib, w, 2)),
 }
 
@@ -173,6 +177,30 @@ def test_views_share_their_history_with_what_is_written():
         (y * y).sum().backward()
         found.append(told([y, x.grad]))
     alike(found)
+
+
+@pytest.mark.parametrize("plain_functions", [True, False])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad", "RMSprop"])
+def test_optimizers(name, plain_functions):
+    found = []
+    for lib in LIBRARIES:
+        w = wrapping(lib, plain_functions)
+        p = lib.nn.Parameter(counted(lib, w, 2, 3))
+        step = getattr(lib.optim, name)([p], lr=0.1)
+        for _ in range(3):
+            step.zero_grad()
+            (p * p).sum().backward()
+            step.step()
+        found.append(told(p.detach()))
+    alike(found)
+
+
+def test_truth():
+    for lib in LIBRARIES:
+        x = counted(lib, wrapping(lib, True), 2)
+        assert bool((x > 0).all())
+        assert lib.allclose(x, x)
+        assert not (x.sum() < 0)
 
 
 def test_parameters():

@@ -4,6 +4,7 @@
 - products of weights and columns: ``columns``, ``tiles``, ``panels``, ``weights``, ``conv``
 - few outputs (``direct``); few channels and many images (``batched``, ``turn``); each channel by
   itself on narrow planes (``channels``)
-- Winograd's transforms: ``winograd``, ``blocks``, ``transformed``
+- Winograd's transforms: ``ways`` (of one dim), ``winograd``, ``blocks``,
+  ``transformed``
 - ``pool``
 """

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 
 from rushlight.compiler.backends.llvm.convolution.shapes import Shape
 from rushlight.compiler.backends.llvm.convolution.turn import write_copy
-from rushlight.compiler.backends.llvm.convolution.winograd import (
+from rushlight.compiler.backends.llvm.convolution.ways import (
     BACK,
     LINE,
     SQUARE,
     STILL,
     STRIDED,
     Cut,
-    Plane,
-    Tiles,
     Way,
     cut,
     plain,
 )
+from rushlight.compiler.backends.llvm.convolution.winograd import Plane, Tiles
 from rushlight.compiler.backends.llvm.ir.code import Code, Number, Scratch
 from rushlight.compiler.backends.llvm.ir.driver import Driver
 

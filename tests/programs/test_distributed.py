@@ -1,11 +1,14 @@
 """What programs ask of ``torch.distributed`` on one process."""
 
+import importlib
+
 import pytest
 import torch
 import torch.distributed.checkpoint.state_dict as theirs
 
 import rushlight as rl
 import rushlight.distributed.checkpoint.state_dict as ours
+from rushlight.errors import NotSupportedError
 
 
 def test_groups_that_are_not_there():
@@ -58,3 +61,42 @@ def test_an_empty_state_changes_nothing():
     before = net[0].weight.clone()
     ours.set_model_state_dict(net, {})
     assert rl.equal(net[0].weight, before)
+
+
+@pytest.mark.parametrize("lib", (torch, rl), ids=("torch", "rushlight"))
+def test_a_main_function_of_torchrun(lib):
+    name = f"{lib.__name__}.distributed.elastic.multiprocessing.errors"
+    record = importlib.import_module(name).record
+
+    @record
+    def main(a, b=0):
+        """Divides."""
+        return a / b
+
+    assert main(6, b=3) == 2 and main.__name__ == "main" and main.__doc__ == "Divides."
+    with pytest.raises(ZeroDivisionError):
+        main(1)
+
+
+def test_an_exception_is_told_to_a_handler():
+    class Handler:
+        def record_exception(self, error):
+            self.error = error
+
+    from rushlight.distributed.elastic.multiprocessing.errors import record
+
+    handler = Handler()
+    with pytest.raises(KeyError):
+        record({}.__getitem__, handler)("a")
+    assert isinstance(handler.error, KeyError)
+
+
+def test_gradients_of_other_processes_raise():
+    from rushlight.distributed import autograd
+
+    assert not autograd.is_available()
+    with pytest.raises(NotSupportedError, match="processes"), autograd.context():
+        pass
+    for call in (lambda: autograd.backward(0, []), lambda: autograd.get_gradients(0)):
+        with pytest.raises(NotSupportedError, match="processes"):
+            call()

@@ -1,0 +1,1 @@
+"""What starts and watches several processes: names for programs that mention them."""

@@ -1,0 +1,1 @@
+"""Processes of a program that ``torchrun`` starts: there is one."""

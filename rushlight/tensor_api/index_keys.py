@@ -25,6 +25,8 @@ MOST_AS_TUPLE = 32  # a longer list is always an array of positions, as in old v
 NO_NUMBERS = (Tensor, list, tuple, range, slice, np.ndarray)
 BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
 # classes of bounds that no later write changes, as it does a tensor's
+WHOLE = frozenset((*dtypes.INTEGER_TYPES, dtypes.bool_))
+PLACES = frozenset((dtypes.int64, dtypes.int32, dtypes.uint8, dtypes.bool_))  # of index tensors
 FIXED = frozenset((int, type(None), np.int64, np.int32))
 
 
@@ -257,7 +259,7 @@ def normal(item: Any) -> Any:
     """One index item as an int, a bool, a slice or an index tensor."""
     if isinstance(item, Tensor):
         a = item._array
-        if a.dtype not in (*dtypes.INTEGER_TYPES, np.bool_):
+        if a.dtype not in (PLACES if a.ndim else WHOLE):
             raise IndexError(
                 "tensors used as indices must be long, int, byte or bool tensors, but this one is "
                 f"{dtypes.of[a.dtype].name}; convert it with .long(), or compare for a mask."
@@ -272,6 +274,8 @@ def normal(item: Any) -> Any:
     if there is not None:
         return normal(there)
     if isinstance(item, np.ndarray):
+        if item.ndim and item.dtype in WHOLE and item.dtype not in PLACES:
+            item = item.astype(np.int64)  # NumPy's arrays may be of any
         return normal(constant(as_it_is(item).copy()) if state.busy else wrap(item))
     if hasattr(item, "__index__"):
         return item.__index__()

@@ -229,3 +229,20 @@ def test_the_gradient_of_what_is_written_has_its_shape(index):
         z[index] = v
         (z * 3).backward()
         assert (v.grad.shape, v.grad.item(), x.grad.item()) == ((), 3.0, 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint16"])
+def test_dtypes_of_indices(dtype):
+    found = []
+    for lib in (torch, rushlight):
+        places, outcomes = lib.tensor([1, 2]).to(getattr(lib, dtype)), []
+        for index in (places, (places, None), places.numpy(), places[0]):
+            x = lib.arange(4.0)
+            try:
+                x[index] = x[index] * 2
+            except IndexError:
+                outcomes.append(IndexError)
+            else:
+                outcomes.append(x.tolist())
+        found.append(outcomes)
+    assert found[0] == found[1]

@@ -18,3 +18,9 @@ class Node(NamedTuple):
 
 
 NODES: dict[type, Node] = {}
+STANDS_FOR: dict[type, type] = {}  # of ours, which are plain ones to whoever takes them apart
+
+
+def class_of(tree: Any) -> type:
+    """The class of a tree, or the plain one that it stands for."""
+    return STANDS_FOR.get(type(tree), type(tree))

@@ -6,7 +6,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rushlight.core.trees import NODES
+from rushlight.core.trees import NODES, class_of
 
 LEAF = "*"
 _MAPPINGS = (dict, OrderedDict, defaultdict)
@@ -19,7 +19,7 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
 
 
 def _walk(tree: Any, leaves: list[Any]) -> Any:
-    kind = type(tree)
+    kind = class_of(tree)
     if kind in _MAPPINGS:
         children = [_walk(value, leaves) for value in tree.values()]
         return kind, list(tree), children
@@ -84,7 +84,7 @@ def _spread(prefix: Any, structure: Any, out: list[Any]) -> bool:
 
 def _children(tree: Any) -> list[Any]:
     """What is directly below the root."""
-    if type(tree) in _MAPPINGS:
+    if class_of(tree) in _MAPPINGS:
         return list(tree.values())
     return list(NODES[type(tree)].flatten_fn(tree)[0] if type(tree) in NODES else tree)
 

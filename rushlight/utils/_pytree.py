@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
-from rushlight.core.trees import NODES, Flatten, Node as _Node, Unflatten
+from rushlight.core.trees import NODES, Flatten, Node as _Node, Unflatten, class_of
 from rushlight.errors import warn_user
 
 PyTree = Context = Any
@@ -304,7 +304,8 @@ def _kind(tree: Any) -> Any:
     """The registered class that a tree is treated as; None for a leaf."""
     if isinstance(tree, tuple) and (hasattr(tree, "_fields") or hasattr(tree, "n_fields")):
         return namedtuple
-    return type(tree) if type(tree) in NODES else None
+    kind = class_of(tree)
+    return kind if kind in NODES else None
 
 
 def _get_node_type(tree: Any) -> Any:

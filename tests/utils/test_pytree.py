@@ -4,6 +4,7 @@ import dataclasses
 from collections import OrderedDict, defaultdict, deque, namedtuple
 
 import pytest
+import torch
 import torch.utils._pytree as theirs
 
 import rushlight
@@ -192,3 +193,15 @@ def test_functions_of_a_kind_of_node(tree):
     assert [value for _, value in node.flatten_with_keys_fn(tree)[0]] == list(values)
     spec = ours.TreeSpec(type(tree), context, [ours.LeafSpec()] * 2)
     assert ours.tree_unflatten(values, spec) == tree
+
+
+@pytest.mark.parametrize("lib", (torch, rushlight), ids=("torch", "rushlight"))
+def test_members_of_modules_are_dicts(lib):
+    pytree, net = lib.utils._pytree, lib.nn.Linear(2, 3)
+    doubled = pytree.tree_map(lambda p: p.detach() * 2, net._parameters)
+    assert type(doubled) is dict and list(doubled) == ["weight", "bias"]
+    assert lib.equal(doubled["weight"], net.weight * 2)
+    sums = pytree.tree_map(lambda p, q: (p + q).sum().item(), net._parameters, doubled)
+    assert sums["bias"] == pytest.approx(3 * net.bias.sum().item(), rel=1e-5)
+    gradient = lib.func.grad(lambda p: (p["weight"] * 2).sum() + p["bias"].sum())(net._parameters)
+    assert type(gradient) is dict and gradient["weight"].tolist() == [[2.0, 2.0]] * 3

@@ -6,6 +6,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from weakref import ref
 
+from rushlight.core.trees import STANDS_FOR
+
 KINDS = ("_parameters", "_buffers", "_modules")
 
 
@@ -106,3 +108,6 @@ def registry(module: Any, kind: str) -> Registry:
     if type(found) is not Registry or found._owner() is not module:
         found = module.__dict__[kind] = Registry(module, found)
     return found
+
+
+STANDS_FOR[Registry] = dict

@@ -43,8 +43,8 @@ def summed(
     d = x.dtype
     if d not in PRODUCTS and (d is not dtypes.int64 or x.size >= LEAST):
         return np.add.reduce(x, axis, dtype, out, keepdims)
-    if dtype is None:
-        if x.size < LEAST and axis is None and not keepdims and x.flags.c_contiguous:
+    if dtype is None and (not keepdims or x.size >= LEAST):
+        if x.size < LEAST and axis is None and x.flags.c_contiguous:
             total = (x if x.ndim == 1 else x.reshape(-1)).dot(ones(x.size, d), out)
             return total if out is None else out  # NumPy returns a scalar
         dim = axis[0] if axis.__class__ is tuple and len(axis) == 1 else axis

@@ -151,3 +151,22 @@ def test_last_states_of_two_calls_side_by_side(cell):
         return step
 
     trained(make)
+
+
+def test_dropout_of_a_padded_batch_draws_in_its_order():
+    """Sequences that were sorted come back row by row, and masks are drawn in that order."""
+    layer, x = nn.LSTM(3, 4), rl.rand(4, 5, 3)
+
+    def masked(x):
+        packed = nn.utils.rnn.pack_padded_sequence(x, [4, 3, 2, 1, 1], enforce_sorted=False)
+        padded, _ = nn.utils.rnn.pad_packed_sequence(layer(packed)[0], batch_first=True)
+        return padded, nn.functional.dropout(padded, 0.5)
+
+    run = rl.compile(masked, fullgraph=True)
+    for seed in range(4):
+        rl.manual_seed(seed)
+        want = masked(x)
+        rl.manual_seed(seed)
+        got = run(x)
+        assert [t.stride() for t in got] == [t.stride() for t in want]
+        rl.testing.assert_close(got, want)

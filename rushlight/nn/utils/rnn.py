@@ -326,7 +326,10 @@ def pad_packed_sequence(
     if type(sequence) is PaddedSequence:
         kept = sequence.refilled(padding_value, total_length)
         if kept is not None:
-            return kept.transpose(0, 1) if batch_first else kept, sequence.lengths.cpu().clone()
+            found = kept.transpose(0, 1) if batch_first else kept
+            if sequence.unsorted_indices is not None:
+                found = found.contiguous()  # as the rows that are taken in their order are
+            return found, sequence.lengths.cpu().clone()
     sizes = _lengths_array(sequence.batch_sizes)
     longest, batch = len(sizes), int(sizes[0])
     if total_length is not None:

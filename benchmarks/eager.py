@@ -25,6 +25,9 @@ import torch  # noqa: E402
 
 import rushlight  # noqa: E402
 
+sys.path.insert(0, str(Path(__file__).parent))
+from steps import processor  # noqa: E402
+
 CASES = {}  # name -> (make, target or None)
 
 
@@ -204,7 +207,7 @@ def environment():
         "torch": torch.__version__,
         "numpy": numpy.__version__,
         "python": platform.python_version(),
-        "machine": platform.machine(),
+        "machine": processor(),
         "system": platform.system(),
     }
 

@@ -16,6 +16,7 @@ from typing import Any
 PAGE = mmap.PAGESIZE  # bytes
 KEPT = 1 << 28  # bytes at the end of the heap that may stay free
 LARGE = 1 << 25  # bytes: larger arrays still come and go by themselves; the library allows no more
+DONT_NEED = 4  # the system's name for pages whose content may go
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # the library's names for these two
 
 
@@ -28,9 +29,6 @@ def keep_freed() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(TRIM_THRESHOLD, KEPT)
         mallopt(MMAP_THRESHOLD, LARGE)
-
-
-DONT_NEED = 4  # the system's name for pages whose content may go
 
 
 def release_pages(part: Any) -> None:

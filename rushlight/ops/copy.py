@@ -59,6 +59,14 @@ def expect_fit(value: Any, d: Any) -> None:
         )
 
 
+def expect_factor(value: Any, d: Any) -> None:
+    """``expect_fit`` of a number to compute with. One of another class than Python's may be another
+    in later calls of what is traced, which a look at it would end.
+    """
+    if value.__class__ in NUMBERS or value.__class__ is complex:
+        expect_fit(value, d)
+
+
 def filling(value: Any, d: Any) -> Any:
     """A number, which may be another in later calls of what is traced, as a 0-dim tensor of dtype
     d; one that is out of its range raises.

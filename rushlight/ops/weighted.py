@@ -15,7 +15,7 @@ from rushlight.core.tensor import Tensor, bump
 from rushlight.dtypes import NUMBERS
 from rushlight.errors import DTypeError
 from rushlight.ops.arithmetic import conj
-from rushlight.ops.copy import ORDINARY, expect_fit
+from rushlight.ops.copy import ORDINARY, expect_factor, expect_fit
 from rushlight.ops.math import floating_only
 
 
@@ -218,6 +218,5 @@ def number_for(d: Any, value: Any) -> Any:
     if d in dtypes.INTEGER_TYPES:
         expect_fit(value, d)
         return int(value) if value >= 0 or d.kind == "i" else int(value) % 256**d.itemsize
-    if value.__class__ in (float, complex):  # others may move in traces
-        expect_fit(value, dtypes.float32 if d in dtypes.HALVES else d)
+    expect_factor(value, dtypes.float32 if d in dtypes.HALVES else d)
     return bool(value) if d is dtypes.bool_ else value

@@ -16,7 +16,7 @@ from rushlight.core.binds import make_binary, make_reversed, operand
 from rushlight.core.tensor import Tensor, no_tensor, wrap
 from rushlight.errors import DTypeError
 from rushlight.ops import arithmetic as A
-from rushlight.ops.copy import ORDINARY, expect_fit
+from rushlight.ops.copy import ORDINARY, expect_factor
 from rushlight.tensor_api._common import (
     expect_tensor,
     method,
@@ -184,8 +184,7 @@ def _add_scaled(name: str, apply: Any, input: Any, other: Any, alpha: Any, sign:
             f"{name}: alpha is {alpha}, which does not fit a result of {dtypes.of[d].name}; use a "
             "number of that kind."
         )
-    if alpha.__class__ in dtypes.NUMBERS or category == dtypes.COMPLEX:  # others may move in traces
-        expect_fit(alpha, d)
+    expect_factor(alpha, d)
     return apply(a, b, alpha=bool(alpha) if category == dtypes.BOOL else sign * alpha)
 
 

@@ -10,7 +10,7 @@ from rushlight.core.autograd import known_as
 from rushlight.core.device_array import beside, host
 from rushlight.core.tensor import Tensor
 from rushlight.ops import combining, scatter as S, slices
-from rushlight.ops.copy import expect_fit, filler
+from rushlight.ops.copy import expect_factor, filler
 from rushlight.ops.weighted import number_for
 from rushlight.tensor_api._common import (
     as_number,
@@ -228,7 +228,7 @@ def _scaled(source: Tensor, alpha: Any) -> Tensor:
     if alpha.__class__ is int and alpha == 1:
         return source
     alpha, d = as_number(alpha), source._array.dtype
-    expect_fit(alpha, d)
+    expect_factor(alpha, d)
     return source * number_for(d, alpha)
 
 

@@ -179,6 +179,7 @@ USES = {
     "an operand": lambda x, lr: x * lr + lr,
     "a power": lambda x, lr: x**lr,
     "alpha": lambda x, lr: rl.add(x, x, alpha=lr),
+    "alpha of rows": lambda x, lr: x.index_add(0, rl.arange(3), x, alpha=lr),
     "a weight": lambda x, lr: rl.lerp(x, x * 2, lr),
     "a value": lambda x, lr: rl.addcmul(x, x, x, value=lr),
     "a limit": lambda x, lr: x.clamp(max=lr),

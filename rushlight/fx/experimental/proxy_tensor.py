@@ -174,6 +174,4 @@ def get_innermost_proxy_mode() -> Any:
     return Tracing.active[-1] if Tracing.active else None
 
 
-def get_proxy_mode() -> Any:
-    """What writes operations down now; None outside ``make_fx``."""
-    return get_innermost_proxy_mode()
+get_proxy_mode = get_innermost_proxy_mode

@@ -23,7 +23,9 @@ def launch_of(kernel: Kernel, width: int) -> Launch:
         if len(_written) >= MOST:
             _written.clear()
         copy = squares.copy_of(kernel)
-        launch = squares.launch(copy, width) if copy else written(kernel, width)
+        launch = (
+            squares.launch(copy, width) if copy else Writer(kernel, width, tabled=True).launch()
+        )
         places = [
             (b, 0) if b == TABLE else (form.numbers[b], offset - form.starts[b])
             for b, offset in launch.operands
@@ -33,8 +35,3 @@ def launch_of(kernel: Kernel, width: int) -> Launch:
     return found.with_operands(
         [(k, n) if k == TABLE else (own[k], form.starts[own[k]] + n) for k, n in found.operands]
     )
-
-
-def written(kernel: Kernel, width: int) -> Launch:
-    """The kernel's launch, written anew."""
-    return Writer(kernel, width, tabled=True).launch()

@@ -79,8 +79,9 @@ class Native:
         self.inputs, self.ends = [i.value for i in graph.inputs], list(graph.ends())
         self.is_number = [i.kind == "number" for i in graph.inputs]
         self.strides: list[Any] = [i.strides for i in graph.inputs]
-        kept = [None] * len(graph.results), [i.strides for i, _ in graph.updates]
-        self.end_strides = [*kept[0], *kept[1], *(graph.laid or [None] * len(graph.fresh))]
+        self.end_strides: list[Any] = [None] * len(graph.results)
+        self.end_strides += [i.strides for i, _ in graph.updates]
+        self.end_strides += graph.laid or [None] * len(graph.fresh)
         self.in_rows = not any(self.end_strides)
         self.first_end = self.given + len(plan.constants)  # the slots before are inputs
         self.allocate(plan, engines, code)

@@ -158,8 +158,8 @@ class Plan:
         return far and s.m >= 2 * COPIED_ROWS
 
     def far_columns(self, f: Code) -> bool:
-        """Whether rows of a, which lies by columns, are too far apart to be asked for in time: each
-        is used by few registers.
+        """Whether rows of a, which lies by columns, are so far apart that a copy pays: each is used
+        by few registers, or they crowd the cache while many columns of b go by.
         """
         s = self.s
         if self.registers == 16:

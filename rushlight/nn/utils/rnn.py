@@ -327,7 +327,7 @@ def pad_packed_sequence(
         kept = sequence.refilled(padding_value, total_length)
         if kept is not None:
             found = kept.transpose(0, 1) if batch_first else kept
-            if sequence.unsorted_indices is not None:
+            if not sequence.is_sorted:
                 found = found.contiguous()  # as the rows that are taken in their order are
             return found, sequence.lengths.cpu().clone()
     sizes = _lengths_array(sequence.batch_sizes)
